@@ -1,0 +1,1 @@
+//! Cgroups of version 1, 2 and hybrid.

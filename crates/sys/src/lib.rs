@@ -1,0 +1,16 @@
+//! Safe wrappers of the kernel: what rustix lacks, and the few compositions that every other crate needs.
+//!
+//! The only crate with `unsafe` code. Nothing here knows what a container is.
+#![allow(unsafe_code)]
+
+pub mod bpf;
+pub mod caps;
+pub mod fdpass;
+pub mod mount;
+pub mod net;
+pub mod path;
+pub mod prctl;
+pub mod process;
+pub mod seccomp;
+pub mod spawn;
+pub mod terminal;

@@ -1,0 +1,1 @@
+//! Paths resolved inside a root, whatever symlinks say.

@@ -1,0 +1,1 @@
+//! prctl(2) and close_range(2).

@@ -1,0 +1,1 @@
+//! Spawning our own binary with chosen file descriptors.

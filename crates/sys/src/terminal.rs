@@ -1,0 +1,1 @@
+//! Raw mode and window size.
