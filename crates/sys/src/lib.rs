@@ -6,9 +6,13 @@
 pub mod bpf;
 pub mod caps;
 pub mod fdpass;
+pub mod fsid;
+pub mod idmap;
 pub mod mount;
+pub mod mountns;
 pub mod net;
 pub mod path;
+pub mod pidfd;
 pub mod prctl;
 pub mod process;
 pub mod seccomp;
