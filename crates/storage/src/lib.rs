@@ -1,1 +1,40 @@
-//! x
+//! Bytes on disk: blobs, unpacked layers, containers' file systems, volumes' data.
+//!
+//! ```text
+//! <root>/                 0710   version, and whatever the engine keeps beside (its database)
+//!   blobs/sha256/<hex>    0600   manifests and configs, exact bytes
+//!   layers/<chain hex>/   0700   layer.json, and fs/: one unpacked layer, an overlay's lower directory
+//!   containers/<id>/      0700   upper/ and work/ of its overlay, and what the engine and the keeper put there
+//!   volumes/<id>/         0700   data/
+//!   lock                         held shared while something new has no row yet, exclusive by a repair
+//! ```
+//! Everything new is written under a `.tmp-` name, made durable, renamed; only then may a row name it. A crash leaves
+//! the old state or the new one, and litter that [`check()`] recognises. Nothing here knows names, tags or rows: gc's
+//! roots are handed in as [`Live`].
+
+mod blobs;
+pub mod check;
+mod decompress;
+mod error;
+mod layers;
+mod limits;
+pub mod snapshot;
+pub mod steps;
+mod store;
+mod tar;
+mod temp;
+#[cfg(test)]
+mod testing;
+pub mod tree;
+mod unpack;
+mod volumes;
+
+pub use blobs::{BLOB_BYTES_MAX, Blobs};
+pub use check::{Finding, Live, Problem, check};
+pub use decompress::decompress;
+pub use error::{EntryProblem, Error};
+pub use layers::{LAYERS_MAX, LayerInfo, Layers, Unpacked, chain_id};
+pub use limits::Limits;
+pub use store::{STORE_VERSION, Store, Writing};
+pub use tar::TarError;
+pub use volumes::VolumeData;

@@ -1,0 +1,213 @@
+//! Unpacked layers by chain id: each is a directory with `layer.json` beside `fs/`, the overlay's lower directory.
+//!
+//! ```text
+//! .tmp-… ─▶ entries ─▶ layer.json ─▶ syncfs ─▶ rename to <chain hex> ─▶ fsync of layers/
+//! ```
+//! Whoever renames first wins; the others' work is dropped. A layer goes by a rename to `.tmp-…` first, so that a
+//! directory with a chain's name is always whole.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use corten_model::Digest;
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::blobs::sha256;
+use crate::error::{At, Error};
+use crate::limits::Limits;
+use crate::steps::reached;
+use crate::store::{STORE_VERSION, Store};
+use crate::temp::{self, TempDir};
+use crate::tree;
+use crate::unpack::Unpacker;
+
+/// Layers of one image, as in Docker; overlay itself takes 500.
+pub const LAYERS_MAX: usize = 128;
+/// Bytes of a layer.json that are read.
+const INFO_BYTES_MAX: u64 = 64 << 10;
+const INFO: &str = "layer.json";
+const TREE: &str = "fs";
+
+/// What came out of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpacked {
+    /// Digest of the plain archive, all of its bytes.
+    pub diff_id: Digest,
+    /// The layer and all below it.
+    pub chain_id: Digest,
+    /// Bytes of its files.
+    pub size_bytes: u64,
+    /// Bytes of the plain archive.
+    pub tar_bytes: u64,
+    /// Highest uid or gid seen.
+    pub max_id: u32,
+    /// Files whose owner the user namespace doesn't have: they belong to its root (rootless only), without setuid.
+    pub squashed_owners: u64,
+    /// Devices in `/dev` that can't be made without root; a container's `/dev` is mounted over them anyway.
+    pub skipped_devices: u64,
+}
+
+/// What a store remembers of a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerInfo {
+    /// Format of the layer's directory.
+    pub version: u32,
+    /// The chain below.
+    pub parent: Option<Digest>,
+    /// How it was unpacked.
+    pub unpacked: Unpacked,
+}
+
+/// The layers of a store.
+#[derive(Debug, Clone, Copy)]
+pub struct Layers<'s> {
+    pub(crate) store: &'s Store,
+}
+
+/// The id of `diff_id` on top of `parent` (image-spec, config.md, "Layer ChainID").
+pub fn chain_id(parent: Option<&Digest>, diff_id: &Digest) -> Digest {
+    match parent {
+        None => diff_id.clone(),
+        Some(parent) => sha256(format!("{parent} {diff_id}").as_bytes()),
+    }
+}
+
+impl Layers<'_> {
+    /// Unpacks the plain archive `tar` on top of `parent`; hold [`Store::writing`] until its row is committed. On any
+    /// error nothing is left.
+    pub fn unpack(&self, tar: &mut dyn Read, parent: Option<&Digest>, limits: &Limits) -> Result<Unpacked, Error> {
+        let lowers = match parent {
+            Some(parent) => self.chain(parent)?,
+            None => Vec::new(),
+        };
+        if lowers.len() >= LAYERS_MAX {
+            return Err(Error::TooManyLayers { max: LAYERS_MAX });
+        }
+        let temp = TempDir::new(&self.directory())?;
+        reached("unpack.begun");
+        let tree = temp.path().join(TREE);
+        fs::create_dir(&tree).at("make the directory", &tree)?;
+        let outcome = Unpacker::new(&tree, lowers, self.store.is_rootless(), limits)?.run(tar)?;
+        reached("unpack.entries");
+        let chain_id = chain_id(parent, &outcome.diff_id);
+        let unpacked = Unpacked {
+            diff_id: outcome.diff_id,
+            chain_id,
+            size_bytes: outcome.size_bytes,
+            tar_bytes: outcome.tar_bytes,
+            max_id: outcome.max_id,
+            squashed_owners: outcome.squashed_owners,
+            skipped_devices: outcome.skipped_devices,
+        };
+        if self.exists(&unpacked.chain_id) {
+            return Ok(unpacked);
+        }
+        let info = LayerInfo { version: STORE_VERSION, parent: parent.cloned(), unpacked };
+        self.commit(temp, &info)?;
+        Ok(info.unpacked)
+    }
+
+    fn commit(&self, temp: TempDir, info: &LayerInfo) -> Result<(), Error> {
+        let path = temp.path().join(INFO);
+        let json = serde_json::to_vec(info).expect("strings and numbers only");
+        fs::write(&path, json).at("write", &path)?;
+        let dir = File::open(temp.path()).at("open", temp.path())?;
+        // One for all files: an fsync each would cost seconds.
+        rustix::fs::syncfs(&dir).at("sync", temp.path())?;
+        reached("unpack.synced");
+        let target = self.place(&info.unpacked.chain_id);
+        match rustix::fs::renameat_with(CWD, temp.path(), CWD, &target, RenameFlags::NOREPLACE) {
+            // Somebody else unpacked the same meanwhile.
+            Err(Errno::EXIST) => return Ok(()),
+            other => other.at("rename to", &target)?,
+        }
+        temp.keep();
+        reached("unpack.renamed");
+        temp::sync_dir(&self.directory())
+    }
+
+    /// The overlay's lower directory of `chain`, whether it exists or not.
+    pub fn dir(&self, chain: &Digest) -> PathBuf {
+        self.place(chain).join(TREE)
+    }
+
+    /// The lower directories of `chain` and everything below it, top first, as an overlay wants them.
+    pub fn chain(&self, chain: &Digest) -> Result<Vec<PathBuf>, Error> {
+        let mut lowers = Vec::new();
+        let mut next = Some(chain.clone());
+        while let Some(chain) = next {
+            if lowers.len() == LAYERS_MAX {
+                return Err(Error::TooManyLayers { max: LAYERS_MAX });
+            }
+            lowers.push(self.dir(&chain));
+            next = self.info(&chain)?.parent;
+        }
+        Ok(lowers)
+    }
+
+    /// What the store remembers of `chain`.
+    pub fn info(&self, chain: &Digest) -> Result<LayerInfo, Error> {
+        let path = self.place(chain).join(INFO);
+        let file = match File::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::NoLayer(chain.clone())),
+            other => other.at("open", &path)?,
+        };
+        let mut bytes = Vec::new();
+        file.take(INFO_BYTES_MAX).read_to_end(&mut bytes).at("read", &path)?;
+        let damaged = |source| Error::LayerDamaged { chain: chain.clone(), source };
+        let version = serde_json::from_slice::<Version>(&bytes).map_err(damaged)?.version;
+        if version > STORE_VERSION {
+            return Err(Error::LayerNewer { chain: chain.clone(), found: version, known: STORE_VERSION });
+        }
+        serde_json::from_slice(&bytes).map_err(damaged)
+    }
+
+    /// Whether `chain` is unpacked here.
+    pub fn exists(&self, chain: &Digest) -> bool {
+        self.place(chain).exists()
+    }
+
+    /// Removes `chain`; one that isn't there is fine. The caller knows that nothing needs it.
+    pub fn remove(&self, chain: &Digest) -> Result<(), Error> {
+        remove_whole(&self.directory(), &self.place(chain))
+    }
+
+    /// All of them, unordered.
+    pub fn list(&self) -> Result<Vec<Digest>, Error> {
+        let directory = self.directory();
+        let mut chains = Vec::new();
+        for entry in fs::read_dir(&directory).at("read the directory", &directory)? {
+            let name = entry.at("read the directory", &directory)?.file_name();
+            chains.extend(name.to_str().and_then(|n| format!("sha256:{n}").parse().ok()));
+        }
+        Ok(chains)
+    }
+
+    pub(crate) fn place(&self, chain: &Digest) -> PathBuf {
+        self.directory().join(chain.hex())
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.store.join("layers")
+    }
+}
+
+/// Only the version, which says whether the rest can be understood.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// Removes `path` out of `directory` so that a crash never leaves half of it under its name.
+pub(crate) fn remove_whole(directory: &std::path::Path, path: &std::path::Path) -> Result<(), Error> {
+    let temp = TempDir::new(directory)?;
+    let target = temp.path().join("removed");
+    match fs::rename(path, &target) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e).at("remove", path),
+        Ok(()) => tree::remove(&target),
+    }
+}

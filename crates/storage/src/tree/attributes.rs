@@ -1,0 +1,73 @@
+//! Owner, mode, extended attributes and times, from one file to another.
+
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+
+/// Bytes of a list of names or of one value: the kernel's own limits.
+const XATTR_BYTES_MAX: usize = 64 << 10;
+
+/// Sets `name` in `to` to what `stat` says, after the extended attributes of `from`'s `from_name`.
+pub(super) fn copy_attributes(
+    stat: &Stat,
+    from: (BorrowedFd<'_>, &OsStr),
+    to: (BorrowedFd<'_>, &OsStr),
+) -> io::Result<()> {
+    let (at, name) = to;
+    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    rustix::fs::chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+        // After chown, which clears setuid; the tree that is written to is still ours alone.
+        rustix::fs::chmodat(at, name, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
+    }
+    copy_xattrs(&proc_path(from.0, from.1), &proc_path(at, name))?;
+    let times = times(stat);
+    rustix::fs::utimensat(at, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(())
+}
+
+pub(super) fn times(stat: &Stat) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec as _ },
+        last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ },
+    }
+}
+
+/// A path to `name` in an open directory: the calls for extended attributes take no directory before 6.13.
+pub(crate) fn proc_path(at: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
+    PathBuf::from(format!("/proc/thread-self/fd/{}", at.as_raw_fd())).join(name)
+}
+
+fn copy_xattrs(from: &PathBuf, to: &PathBuf) -> io::Result<()> {
+    let size = match rustix::fs::llistxattr_query(from) {
+        Ok(0) | Err(Errno::NOTSUP) => return Ok(()),
+        other => other?,
+    };
+    let mut names = vec![0; size.min(XATTR_BYTES_MAX)];
+    let length = rustix::fs::llistxattr(from, &mut names[..])?;
+    for name in names[..length].split_inclusive(|b| *b == 0) {
+        let name = CStr::from_bytes_with_nul(name).map_err(|_| Errno::INVAL)?;
+        // The host's policy labels its own files; overlay's marks mean nothing outside their layer.
+        let bytes = name.to_bytes();
+        if [&b"security.selinux"[..], b"security.ima", b"security.evm", b"security.apparmor"].contains(&bytes)
+            || bytes.starts_with(b"trusted.")
+            || bytes.starts_with(b"user.overlay.")
+        {
+            continue;
+        }
+        let size = rustix::fs::lgetxattr_query(from, name)?;
+        let mut value = vec![0; size.min(XATTR_BYTES_MAX)];
+        let length = if size == 0 { 0 } else { rustix::fs::lgetxattr(from, name, &mut value[..])? };
+        rustix::fs::lsetxattr(to, name, &value[..length], XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+pub(super) fn os(name: &CStr) -> &OsStr {
+    OsStr::from_bytes(name.to_bytes())
+}

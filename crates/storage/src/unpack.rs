@@ -1,0 +1,222 @@
+//! From the entries of an archive to a layer's directory: exact, and never outside of it.
+//!
+//! Owns the order of things: an entry's name becomes components, the components a parent's descriptor
+//! (`unpack/parents.rs`), the entry a file below it (`unpack/place.rs`) or a mark for overlay
+//! (`unpack/whiteout.rs`). No path is ever given to the kernel whole without openat2's restrictions, and the last
+//! component is never followed (CVE-2014-9356, -9357, -6407; CVE-2025-47290). Directories' times come last.
+
+mod lower;
+mod parents;
+mod place;
+mod whiteout;
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use corten_model::Digest;
+use corten_sys::path::Root;
+use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
+
+use crate::error::{At, EntryProblem, Error};
+use crate::limits::Limits;
+use crate::tar::{Archive, Entry, EntryKind, Source, TarError};
+use lower::Lower;
+
+/// What an archive amounted to.
+pub(crate) struct Outcome {
+    pub diff_id: Digest,
+    pub size_bytes: u64,
+    pub tar_bytes: u64,
+    pub max_id: u32,
+    pub squashed_owners: u64,
+    pub skipped_devices: u64,
+}
+
+/// A directory of the layer.
+#[derive(Debug)]
+struct Parent {
+    /// For *at() calls only.
+    fd: OwnedFd,
+    /// Its path in the layer, without symlinks.
+    path: PathBuf,
+}
+
+/// One layer being unpacked.
+pub(crate) struct Unpacker {
+    root: Root,
+    lower: Lower,
+    rootless: bool,
+    limits: Limits,
+    /// The parent of the last entry by its name there: archives list a directory's files together.
+    last_parent: Option<(Vec<u8>, Rc<Parent>)>,
+    /// Times of directories, set when nothing is made in them any more.
+    times: HashMap<PathBuf, Timestamps>,
+    /// Directories that hide what is below them.
+    opaque: HashSet<PathBuf>,
+    content_bytes: u64,
+    max_id: u32,
+    squashed_owners: u64,
+    skipped_devices: u64,
+}
+
+impl Unpacker {
+    /// Unpacks into the empty directory `tree`, as a layer on `lowers` (top first).
+    pub fn new(tree: &Path, lowers: Vec<PathBuf>, rootless: bool, limits: &Limits) -> Result<Self, Error> {
+        let unpacker = Self {
+            root: Root::open(tree).at("open the directory", tree)?,
+            lower: Lower::new(lowers, rootless),
+            rootless,
+            limits: limits.clone(),
+            last_parent: None,
+            times: HashMap::new(),
+            opaque: HashSet::new(),
+            content_bytes: 0,
+            max_id: 0,
+            squashed_owners: 0,
+            skipped_devices: 0,
+        };
+        // Overlay shows the attributes of the topmost root, so a layer that says nothing of it repeats the one below.
+        let mode = match unpacker.lower.top() {
+            Some(top) => {
+                let stat = rustix::fs::stat(top).at("read the attributes of", top)?;
+                let owner = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
+                std::os::unix::fs::chown(tree, Some(owner.0.as_raw()), Some(owner.1.as_raw()))
+                    .at("set the owner of", tree)?;
+                Mode::from_raw_mode(stat.st_mode & 0o7777)
+            }
+            None => Mode::from_raw_mode(0o755),
+        };
+        rustix::fs::chmod(tree, mode).at("set the mode of", tree)?;
+        Ok(unpacker)
+    }
+
+    /// Reads `tar` to its end.
+    pub fn run(mut self, tar: &mut dyn Read) -> Result<Outcome, Error> {
+        let source = Source::new(tar, self.limits.stream_bytes);
+        let mut archive = Archive::new(source, self.limits.clone());
+        while let Some(entry) = archive.next()? {
+            self.entry(&entry, &mut archive)?;
+        }
+        let (hash, tar_bytes) = archive.into_source().finish()?;
+        self.set_times()?;
+        Ok(Outcome {
+            diff_id: Digest::from_sha256(hash),
+            size_bytes: self.content_bytes,
+            tar_bytes,
+            max_id: self.max_id,
+            squashed_owners: self.squashed_owners,
+            skipped_devices: self.skipped_devices,
+        })
+    }
+
+    fn entry(&mut self, entry: &Entry, archive: &mut Archive<'_>) -> Result<(), Error> {
+        let components = self.components(&entry.path).map_err(|problem| problem_of(entry, problem))?;
+        let Some((name, parents)) = components.split_last() else {
+            return match entry.kind {
+                EntryKind::Dir => self.root_attributes(entry),
+                _ => Err(problem_of(entry, EntryProblem::Root)),
+            };
+        };
+        match whiteout::classify(parents, name) {
+            whiteout::Class::Ordinary => {}
+            whiteout::Class::Ignored => return Ok(()),
+            whiteout::Class::Invalid => return Err(problem_of(entry, EntryProblem::Whiteout)),
+            whiteout::Class::Opaque => return self.hide_all(entry, parents),
+            whiteout::Class::Hides(hidden) => return self.hide(entry, parents, hidden),
+        }
+        self.content_bytes = self.content_bytes.saturating_add(entry.size);
+        if self.content_bytes > self.limits.content_bytes {
+            let max = self.limits.content_bytes;
+            return Err(TarError::Limit { what: "bytes of files", max }.into());
+        }
+        self.check_xattrs(entry)?;
+        self.max_id = self.max_id.max(entry.uid).max(entry.gid);
+        let parent = self.parent(entry, parents)?;
+        self.place(entry, &parent, OsStr::from_bytes(name), archive)
+    }
+
+    /// The components of a name: absolute means from the layer's root, `.` and empty ones are nothing.
+    fn components<'n>(&self, name: &'n [u8]) -> Result<Vec<&'n [u8]>, EntryProblem> {
+        let parts = name.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".");
+        let components: Vec<_> = parts.collect();
+        if components.contains(&&b".."[..]) {
+            return Err(EntryProblem::DotDot);
+        }
+        if components.len() as u64 > u64::from(self.limits.depth) {
+            return Err(EntryProblem::TooDeep(self.limits.depth));
+        }
+        Ok(components)
+    }
+
+    /// Overlay's own marks could redirect a directory to any path of the lower layers, and `trusted.*` belongs to the
+    /// host's administrator.
+    fn check_xattrs(&self, entry: &Entry) -> Result<(), Error> {
+        for (name, _) in &entry.xattrs {
+            let text = String::from_utf8_lossy(name);
+            let allowed = match text.split_once('.') {
+                Some(("user", rest)) => !rest.starts_with("overlay."),
+                Some(("security", _)) => true,
+                Some(("system", rest)) => rest.starts_with("posix_acl_"),
+                _ => false,
+            };
+            if !allowed {
+                return Err(problem_of(entry, EntryProblem::Xattr(text.into_owned())));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_times(&self) -> Result<(), Error> {
+        for (path, times) in &self.times {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+            let fd = match self.root.open_plain(path, flags, Mode::empty()) {
+                Ok(fd) => fd,
+                // A later entry put something else there, or at one of its parents.
+                Err(e) if is_other(&e) => continue,
+                Err(e) => return Err(e).at("open the directory", path),
+            };
+            rustix::fs::futimens(&fd, times).at("set the times of", path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a lookup without symlinks failed because there is nothing, a symlink, or no directory.
+fn is_other(error: &io::Error) -> bool {
+    matches!(
+        rustix::io::Errno::from_io_error(error),
+        Some(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR)
+    )
+}
+
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn problem_of(entry: &Entry, problem: EntryProblem) -> Error {
+    Error::Entry { entry: shown(&entry.path), problem }
+}
+
+fn entry_times(entry: &Entry) -> Timestamps {
+    let time = Timespec { tv_sec: entry.mtime_s, tv_nsec: i64::from(entry.mtime_ns) };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+/// Names a failed step of an entry.
+trait OfEntry<T> {
+    fn of(self, doing: &'static str, entry: &Entry) -> Result<T, Error>;
+}
+
+impl<T, E: Into<io::Error>> OfEntry<T> for Result<T, E> {
+    fn of(self, doing: &'static str, entry: &Entry) -> Result<T, Error> {
+        self.map_err(|e| Error::Unpack { doing, entry: shown(&entry.path), source: e.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Layers of honest and hostile archives, on a real file system.
+
+mod exact;
+mod hostile;
+mod rootless;
