@@ -1,0 +1,517 @@
+//! From a spec and what is known of the host to a plan: the steps of the parent and of the child, pure and
+//! printable. Whatever can be known to be wrong without asking the kernel is refused here.
+//!
+//! ```text
+//! parent                                     child
+//! clone (through a joining process) ───────▶ prepare; own network namespace, loopback
+//! id maps ───────────── sync 1: maps ──────▶ become root of the user namespace; make file systems, detached
+//! root, /dev, binds, cgroup ─ sync 2: fds ─▶ cgroup; attach everything; mask; pivot
+//!         ◀──── sync 3: terminal, warnings ─ user, terminal, ids, capabilities, seccomp
+//!         ◀──── sync 4: end of the channel ─ execve
+//! ```
+//! The order of the child's steps is measured and argued: what may run while the parent works comes first, and
+//! a comment says what breaks where a step may not move.
+
+use std::fmt;
+
+use corten_model::Invalid;
+use corten_model::mount::clean_target;
+use rustix::mount::{MountAttrFlags, MountPropagationFlags};
+
+use crate::spec::{Mount, NsKind, Spec};
+
+pub mod options;
+#[cfg(test)]
+mod tests;
+
+/// Switches that force what is done on older kernels, for tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fallbacks {
+    /// Nothing is mounted into a detached tree (6.15).
+    pub attached_mounts: bool,
+    /// A recursive bind isn't idmapped in one call, but each of its mounts by itself.
+    pub single_idmaps: bool,
+    /// The child isn't born in its cgroup of version 2 (5.7, and refused where delegation is missing).
+    pub join_cgroup: bool,
+}
+
+/// What is known of the host and the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The caller isn't root of the host.
+    pub rootless: bool,
+    /// The kernel's version.
+    pub kernel: (u32, u32),
+    /// Namespaces that exist and are joined.
+    pub joins: Vec<NsKind>,
+    /// Forced fallbacks.
+    pub fallbacks: Fallbacks,
+}
+
+/// The kernel from which mounts can be attached to detached ones.
+const DETACHED_MOUNTS_SINCE: (u32, u32) = (6, 15);
+
+/// How a mount comes to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// A new instance of a file system, made by the child: its user namespace owns it.
+    FileSystem {
+        /// The type.
+        fstype: &'a str,
+        /// What the mount table shows.
+        source: &'a str,
+        /// Parameters.
+        parameters: Vec<(&'a str, Option<&'a str>)>,
+    },
+    /// A tmpfs with device nodes. As root the parent makes it: nodes need the host's powers.
+    Dev {
+        /// Parameters of the tmpfs.
+        parameters: Vec<(&'a str, Option<&'a str>)>,
+    },
+    /// A tree of the host.
+    Bind {
+        /// Its path.
+        path: &'a str,
+        /// With what is mounted below.
+        recursive: bool,
+        /// It may be idmapped.
+        idmap: bool,
+        /// Attributes for the mounts below too.
+        recursive_attributes: MountAttrFlags,
+        /// Propagation, and whether of those below too.
+        propagation: (MountPropagationFlags, bool),
+    },
+    /// The container's own cgroup directories, one below the other for version 1.
+    Cgroup,
+}
+
+/// One mount, planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned<'a> {
+    /// The clean path in the container.
+    pub target: String,
+    /// Symlinks on the way to the target are an error: what is there is the kernel's and not the image's.
+    pub plain_target: bool,
+    /// How it comes to be.
+    pub source: Source<'a>,
+    /// Attributes of its top mount.
+    pub attributes: MountAttrFlags,
+}
+
+/// A step of the child until its last part, which is the same for every process; numbers are of [`Plan::mounts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildStep {
+    /// Bind its life to the parent's, set the OOM score, hide from tracers.
+    Prepare,
+    /// A network namespace of its own with a loopback interface. Before the maps are awaited: it takes 0.5 ms, in
+    /// which the parent writes them.
+    OwnNetwork,
+    /// Sync 1.
+    AwaitMaps,
+    /// Ids 0 of the user namespace: files made with an unmapped id are EOVERFLOW.
+    BecomeRoot,
+    /// No mount of ours travels to the host. A mount namespace of another user namespace is born so.
+    CutPropagation,
+    /// Make a file system, detached. Before the host's tree goes: the kernel gives /proc and /sys to a user
+    /// namespace only while a whole one is to be seen.
+    MakeFileSystem(usize),
+    /// Sync 2: root, /dev, binds, cgroup.
+    AwaitFds,
+    /// Rootless: root and binds are made here.
+    MakeRoot,
+    /// Rootless: open a bind.
+    MakeBind(usize),
+    /// Rootless: the tmpfs with the host's nodes bound.
+    MakeDev(usize),
+    /// Into the cgroup: before the cgroup namespace, which takes the place of that moment as its root.
+    JoinCgroup,
+    /// A cgroup namespace of its own.
+    OwnCgroups,
+    /// Attach the root to the mount namespace.
+    AttachRoot,
+    /// Attach a mount inside the root.
+    Attach(usize),
+    /// Kernel parameters: before `/proc/sys` becomes read-only.
+    Sysctls,
+    /// Mask paths.
+    Mask,
+    /// Make paths read-only.
+    ReadOnlyPaths,
+    /// Make the working directory: before the root becomes read-only.
+    MakeCwd,
+    /// Bind the terminal on `/dev/console`.
+    Console,
+    /// The root becomes read-only.
+    ReadOnlyRoot,
+    /// The root becomes the root, the host's tree goes.
+    Pivot,
+    /// Propagation of the root, if it isn't private.
+    RootPropagation,
+    /// Host and domain name.
+    Hostname,
+}
+
+/// A step of the parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParentStep {
+    /// Make the child, through a process that joins other namespaces first.
+    Clone {
+        /// Whether there is such a process.
+        joining: bool,
+    },
+    /// Write the id maps.
+    WriteMaps,
+    /// Raise the hard limits that the child may not raise.
+    RaiseLimits,
+    /// The standard streams' pipes are given to the container's root.
+    OwnPipes,
+    /// Make the root's mount.
+    MakeRoot,
+    /// Make the tmpfs with device nodes.
+    MakeDev(usize),
+    /// Open a bind, idmap it.
+    MakeBind(usize),
+    /// Open the container's cgroup directories.
+    MakeCgroupView(usize),
+    /// Open the files that the child joins the cgroup with.
+    OpenCgroup,
+    /// Sync 2.
+    SendGo,
+    /// Syncs 3 and 4.
+    AwaitExec,
+}
+
+/// What will be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan<'a> {
+    /// Namespaces that are joined, in this order: the user namespace first, its powers are needed for the rest.
+    pub joins: Vec<NsKind>,
+    /// Namespaces that the child is born in.
+    pub new: Vec<NsKind>,
+    /// The child's user namespace isn't ours.
+    pub in_userns: bool,
+    /// The maps have to be written.
+    pub writes_maps: bool,
+    /// The mounts.
+    pub mounts: Vec<Planned<'a>>,
+    /// The parent's steps.
+    pub parent: Vec<ParentStep>,
+    /// The child's steps.
+    pub child: Vec<ChildStep>,
+}
+
+impl fmt::Display for Plan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |kinds: &[NsKind]| kinds.iter().map(|k| k.word()).collect::<Vec<_>>().join(" ");
+        writeln!(f, "join: {}\nnew: {}", words(&self.joins), words(&self.new))?;
+        for (number, mount) in self.mounts.iter().enumerate() {
+            writeln!(f, "mount {number}: {} from {:?}", mount.target, mount.source)?;
+        }
+        self.parent.iter().try_for_each(|step| writeln!(f, "parent: {step:?}"))?;
+        self.child.iter().try_for_each(|step| writeln!(f, "child: {step:?}"))
+    }
+}
+
+const JOIN_ORDER: [NsKind; 6] =
+    [NsKind::User, NsKind::Ipc, NsKind::Uts, NsKind::Net, NsKind::Pid, NsKind::Cgroup];
+
+/// Plans a start.
+pub fn plan<'a>(spec: &'a Spec, facts: &Facts) -> Result<Plan<'a>, Invalid> {
+    check(spec, facts)?;
+    let joins: Vec<NsKind> = JOIN_ORDER.into_iter().filter(|k| facts.joins.contains(k)).collect();
+    let writes_maps = !spec.linux.uid_mappings.is_empty() && !joins.contains(&NsKind::User);
+    let in_userns = writes_maps || joins.contains(&NsKind::User);
+    let fresh = |kind: NsKind| spec.linux.has(kind) && !joins.contains(&kind);
+    let mut new = vec![NsKind::Mount];
+    if writes_maps {
+        new.push(NsKind::User);
+    }
+    new.extend([NsKind::Pid, NsKind::Ipc, NsKind::Uts].into_iter().filter(|k| fresh(*k)));
+    let mounts = mounts(spec, &Owned::of(spec, &joins, in_userns))?;
+    let mut plan =
+        Plan { joins, new, in_userns, writes_maps, mounts, parent: Vec::new(), child: Vec::new() };
+    plan.parent = parent_steps(&plan, facts, spec);
+    plan.child = child_steps(&plan, facts, spec);
+    Ok(plan)
+}
+
+fn check(spec: &Spec, facts: &Facts) -> Result<(), Invalid> {
+    let process = &spec.process;
+    check_process(process)?;
+    if !spec.linux.has(NsKind::Mount) {
+        return Err(Invalid::new("namespaces", "mount", "a container needs a mount namespace of its own"));
+    }
+    if facts.joins.contains(&NsKind::Mount) {
+        return Err(Invalid::new("namespaces", "mount", "a mount namespace can't be joined by a start"));
+    }
+    let maps = (spec.linux.uid_mappings.is_empty(), spec.linux.gid_mappings.is_empty());
+    let joins_user = facts.joins.contains(&NsKind::User);
+    if maps.0 != maps.1 {
+        return Err(Invalid::new("id mappings", "", "uids and gids are mapped both or neither"));
+    }
+    if spec.linux.has(NsKind::User) && maps.0 && !joins_user {
+        return Err(Invalid::new("id mappings", "", "a new user namespace needs them"));
+    }
+    if facts.rootless && maps.0 && !joins_user {
+        return Err(Invalid::new("id mappings", "", "without root a container needs a user namespace"));
+    }
+    let own_name = spec.linux.has(NsKind::Uts) || facts.joins.contains(&NsKind::Uts);
+    if !spec.hostname.is_empty() && !own_name {
+        return Err(Invalid::new("host name", &spec.hostname, "it would be the host's: no UTS namespace"));
+    }
+    let has = |kind: NsKind| spec.linux.has(kind) || facts.joins.contains(&kind);
+    for key in spec.linux.sysctl.keys() {
+        check_sysctl(key, &has)?;
+    }
+    if !matches!(
+        spec.linux.rootfs_propagation.as_str(),
+        "" | "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" | "unbindable" | "runbindable"
+    ) {
+        return Err(Invalid::new("root propagation", &spec.linux.rootfs_propagation, "unknown"));
+    }
+    for path in spec.linux.masked_paths.iter().chain(&spec.linux.readonly_paths) {
+        clean_target(path).map_err(|why| Invalid::new("masked or read-only path", path, why))?;
+    }
+    for device in &spec.linux.devices {
+        let inside = clean_target(&device.path).map_err(|why| Invalid::new("device", &device.path, why))?;
+        if !inside.starts_with("/dev/") || !matches!(device.kind.as_str(), "c" | "u" | "b" | "p") {
+            return Err(Invalid::new("device", &device.path, "it is of type c, u, b or p and below /dev"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks what a start and an exec have in common.
+pub fn check_process(process: &crate::spec::Process) -> Result<(), Invalid> {
+    if process.args.first().is_none_or(String::is_empty) {
+        return Err(Invalid::new("command", "", "there is none").hint("name a command, or set CMD in the image"));
+    }
+    if !process.cwd.starts_with('/') {
+        return Err(Invalid::new("working directory", &process.cwd, "it must be absolute"));
+    }
+    let strings = process.args.iter().chain(&process.env).chain([&process.cwd]);
+    if let Some(bad) = strings.into_iter().find(|s| s.contains('\0')) {
+        return Err(Invalid::new("argument or variable", bad.replace('\0', "\\0"), "it has a NUL in it"));
+    }
+    for (index, limit) in process.rlimits.iter().enumerate() {
+        let bad = |why: &str| Err(Invalid::new("resource limit", &limit.kind, why));
+        if crate::limits::resource(&limit.kind).is_none() {
+            return bad("unknown");
+        }
+        if limit.soft > limit.hard {
+            return bad("the soft limit is above the hard limit");
+        }
+        if process.rlimits[..index].iter().any(|l| l.kind == limit.kind) {
+            return bad("it is given twice");
+        }
+    }
+    if let Some(score) = process.oom_score_adj.filter(|s| !(-1000..=1000).contains(s)) {
+        return Err(Invalid::new("OOM score", score.to_string(), "it is between -1000 and 1000"));
+    }
+    Ok(())
+}
+
+/// A kernel parameter must be one of a namespace that isn't the host's.
+fn check_sysctl(key: &str, has: &dyn Fn(NsKind) -> bool) -> Result<(), Invalid> {
+    let path = sysctl_path(key);
+    let bad = |why: &str| Err(Invalid::new("kernel parameter", key, why));
+    if path.is_empty() || path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        return bad("not a name");
+    }
+    let ipc = ["kernel/msg", "kernel/sem", "kernel/shm", "fs/mqueue/"].iter().any(|p| path.starts_with(p));
+    let uts = matches!(path.as_str(), "kernel/domainname" | "kernel/hostname");
+    match () {
+        () if path.starts_with("net/") && has(NsKind::Net) => Ok(()),
+        () if ipc && has(NsKind::Ipc) => Ok(()),
+        () if uts && has(NsKind::Uts) => Ok(()),
+        () if path.starts_with("user/") && has(NsKind::User) => Ok(()),
+        () => bad("it is not of a namespace that the container has: it would be the host's"),
+    }
+}
+
+/// The path below `/proc/sys`: dots and slashes change places if a dot comes first.
+pub fn sysctl_path(key: &str) -> String {
+    match key.find(['.', '/']) {
+        Some(first) if key.as_bytes()[first] == b'.' => {
+            key.chars().map(|c| if c == '.' { '/' } else if c == '/' { '.' } else { c }).collect()
+        }
+        _ => key.to_owned(),
+    }
+}
+
+/// Whether the kernel will make these file systems for us: each asks for power over a namespace.
+struct Owned {
+    proc: bool,
+    sysfs: bool,
+}
+
+impl Owned {
+    fn of(spec: &Spec, joins: &[NsKind], in_userns: bool) -> Self {
+        // In the host's user namespace everything is; else the namespace must have been made by the user
+        // namespace that the child is in.
+        let owned = |kind: NsKind| {
+            let made = spec.linux.has(kind) && !joins.contains(&kind);
+            !in_userns || made || (joins.contains(&kind) && joins.contains(&NsKind::User))
+        };
+        Self { proc: owned(NsKind::Pid), sysfs: owned(NsKind::Net) }
+    }
+}
+
+fn mounts<'a>(spec: &'a Spec, owned: &Owned) -> Result<Vec<Planned<'a>>, Invalid> {
+    spec.mounts.iter().map(|mount| planned(mount, spec, owned)).collect()
+}
+
+fn planned<'a>(mount: &'a Mount, spec: &Spec, owned: &Owned) -> Result<Planned<'a>, Invalid> {
+    let bad = |why: &str| Invalid::new("mount", &mount.destination, why);
+    let target = clean_target(&mount.destination).map_err(bad)?;
+    let options = options::parse(&target, &mount.options)?;
+    let plain_target = ["/proc", "/sys", "/dev"].iter().any(|top| is_below(&target, top));
+    let (kind, bind) = (mount.kind.as_str(), options.bind.or((mount.kind == "bind").then_some(false)));
+    match target.as_str() {
+        // Masks and read-only paths would be made on what a volume shows, the real ones stay open behind
+        // another mount of proc (CVE-2019-16884).
+        "/proc" if !(kind == "proc" || bind.is_some() && mount.source == "/proc") => {
+            return Err(bad("only proc can be mounted there"));
+        }
+        "/sys" if !(kind == "sysfs" || bind.is_some() && mount.source == "/sys") => {
+            return Err(bad("only sysfs can be mounted there"));
+        }
+        _ if is_below(&target, "/proc") && target != "/proc" && !PROC_FILES.contains(&&target[6..]) => {
+            return Err(bad("nothing can be mounted inside of proc"));
+        }
+        _ => {}
+    }
+    let mut attributes = options.attributes;
+    let source = if let Some(recursive) = bind {
+        if !mount.source.starts_with('/') {
+            return Err(bad("the source of a bind is an absolute path"));
+        }
+        // A mount below a read-only one would be a hole in it.
+        let recursive_attributes =
+            options.recursive_attributes | if recursive { attributes } else { MountAttrFlags::empty() };
+        let propagation = options.propagation.unwrap_or((MountPropagationFlags::PRIVATE, true));
+        Source::Bind { path: &mount.source, recursive, idmap: true, recursive_attributes, propagation }
+    } else {
+        attributes |= options.recursive_attributes;
+        let parameters = options.parameters;
+        match kind {
+            "proc" if !owned.proc => host_tree("/proc", MountAttrFlags::empty()),
+            "sysfs" if !owned.sysfs => host_tree("/sys", attributes | MountAttrFlags::MOUNT_ATTR_RDONLY),
+            "cgroup" | "cgroup2" => {
+                // Never writable: a release_agent or a limit of the host's could be in it (CVE-2023-25809).
+                attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
+                Source::Cgroup
+            }
+            "tmpfs" if target == "/dev" => Source::Dev { parameters },
+            "" => return Err(bad("it has no type")),
+            fstype => Source::FileSystem { fstype, source: &mount.source, parameters: fitting(parameters, spec) },
+        }
+    };
+    Ok(Planned { target, plain_target, source, attributes })
+}
+
+/// Files of proc that LXCFS and the like may show their own of.
+const PROC_FILES: [&str; 9] =
+    ["cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "net/dev"];
+
+fn is_below(path: &str, top: &str) -> bool {
+    path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn host_tree(path: &'static str, recursive_attributes: MountAttrFlags) -> Source<'static> {
+    let propagation = (MountPropagationFlags::PRIVATE, true);
+    Source::Bind { path, recursive: true, idmap: false, recursive_attributes, propagation }
+}
+
+/// Without ids that the map lacks: devpts' group 5 in a map of one id is EINVAL.
+fn fitting<'a>(parameters: Vec<(&'a str, Option<&'a str>)>, spec: &Spec) -> Vec<(&'a str, Option<&'a str>)> {
+    let map = spec.linux.id_map();
+    let mapped = |(key, value): &(&str, Option<&str>)| {
+        let Some(id) = value.and_then(|v| v.parse::<u32>().ok()) else { return true };
+        match *key {
+            "gid" => map.gids.is_empty() || map.gid_outside(id).is_some(),
+            "uid" => map.uids.is_empty() || map.uid_outside(id).is_some(),
+            _ => true,
+        }
+    };
+    parameters.into_iter().filter(mapped).collect()
+}
+
+fn parent_steps(plan: &Plan<'_>, facts: &Facts, spec: &Spec) -> Vec<ParentStep> {
+    let mut steps = vec![ParentStep::Clone { joining: !plan.joins.is_empty() }];
+    if plan.writes_maps {
+        steps.push(ParentStep::WriteMaps);
+    }
+    if !spec.process.rlimits.is_empty() {
+        steps.push(ParentStep::RaiseLimits);
+    }
+    if plan.in_userns && !facts.rootless {
+        steps.push(ParentStep::OwnPipes);
+    }
+    if !facts.rootless {
+        // The root first: a slow file system is then waited for while the child still works.
+        steps.push(ParentStep::MakeRoot);
+    }
+    for (index, mount) in plan.mounts.iter().enumerate() {
+        match mount.source {
+            Source::Dev { .. } if !facts.rootless => steps.push(ParentStep::MakeDev(index)),
+            Source::Bind { .. } if !facts.rootless => steps.push(ParentStep::MakeBind(index)),
+            Source::Cgroup if !facts.rootless => steps.push(ParentStep::MakeCgroupView(index)),
+            _ => {}
+        }
+    }
+    steps.extend([ParentStep::OpenCgroup, ParentStep::SendGo, ParentStep::AwaitExec]);
+    steps
+}
+
+fn child_steps(plan: &Plan<'_>, facts: &Facts, spec: &Spec) -> Vec<ChildStep> {
+    use ChildStep::*;
+    let mut steps = vec![Prepare];
+    if spec.linux.has(NsKind::Net) && !plan.joins.contains(&NsKind::Net) {
+        steps.push(OwnNetwork);
+    }
+    if plan.writes_maps {
+        steps.push(AwaitMaps);
+    }
+    steps.push(if plan.in_userns { BecomeRoot } else { CutPropagation });
+    let indices = |wanted: fn(&Source<'_>) -> bool| {
+        plan.mounts.iter().enumerate().filter(move |(_, m)| wanted(&m.source)).map(|(index, _)| index)
+    };
+    steps.extend(indices(|s| matches!(s, Source::FileSystem { .. })).map(MakeFileSystem));
+    if facts.rootless {
+        steps.push(MakeRoot);
+        steps.extend(indices(|s| matches!(s, Source::Bind { .. })).map(MakeBind));
+        steps.extend(indices(|s| matches!(s, Source::Dev { .. })).map(MakeDev));
+    }
+    steps.extend([AwaitFds, JoinCgroup]);
+    if spec.linux.has(NsKind::Cgroup) && !plan.joins.contains(&NsKind::Cgroup) {
+        steps.push(OwnCgroups);
+    }
+    let detached = facts.kernel >= DETACHED_MOUNTS_SINCE && !facts.fallbacks.attached_mounts;
+    if !detached {
+        steps.push(AttachRoot);
+    }
+    steps.extend((0..plan.mounts.len()).map(Attach));
+    if !spec.linux.sysctl.is_empty() {
+        steps.push(Sysctls);
+    }
+    steps.extend([Mask, ReadOnlyPaths, MakeCwd]);
+    if detached {
+        steps.push(AttachRoot);
+    }
+    if spec.process.terminal {
+        steps.push(Console);
+    }
+    if spec.root.readonly {
+        steps.push(ReadOnlyRoot);
+    }
+    steps.push(Pivot);
+    if !matches!(spec.linux.rootfs_propagation.as_str(), "" | "private" | "rprivate") {
+        steps.push(RootPropagation);
+    }
+    // The name of a UTS namespace that is joined is its owner's.
+    if !plan.joins.contains(&NsKind::Uts) && !(spec.hostname.is_empty() && spec.domainname.is_empty()) {
+        steps.push(Hostname);
+    }
+    steps
+}
