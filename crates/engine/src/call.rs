@@ -1,0 +1,168 @@
+//! Talking to a container's keeper: spawn one, connect to one, ask, read the answer.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use corten_model::{ContainerId, Kind};
+
+use crate::attach::Session;
+use crate::keeper::{self, places, protocol};
+
+/// Errors of a conversation with a keeper.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The binary can't be spawned as a keeper.
+    #[error("spawn the container's keeper")]
+    Spawn(#[source] io::Error),
+    /// The socket.
+    #[error("speak with the container's keeper")]
+    Socket(#[source] io::Error),
+    /// No keeper looks after it.
+    #[error("no keeper looks after the container")]
+    NotThere,
+    /// It hung up without an answer.
+    #[error("the container's keeper ended without an answer")]
+    HungUp,
+    /// It answered something else than was asked.
+    #[error("the keeper's answer makes no sense")]
+    Nonsense(#[source] Option<serde_json::Error>),
+    /// It says no; its chain of causes travels along.
+    #[error(transparent)]
+    Refused(Refusal),
+}
+
+/// A keeper's error as an error of ours: its causes are its sources.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    message: String,
+    kind: Kind,
+    exit_code: u8,
+    hint: Option<String>,
+    #[source]
+    cause: Option<Box<Refusal>>,
+}
+
+impl Refusal {
+    /// What a caller can do about it.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+}
+
+impl From<protocol::Failure> for Refusal {
+    fn from(failure: protocol::Failure) -> Self {
+        let kind = protocol::kind_from_word(&failure.kind);
+        let mut cause = None;
+        for message in failure.chain.into_iter().rev() {
+            let hint = failure.hint.clone();
+            cause = Some(Box::new(Refusal { message, kind, exit_code: failure.exit_code, hint, cause }));
+        }
+        let unnamed = || Refusal { message: "unnamed".into(), kind, exit_code: failure.exit_code, hint: None, cause: None };
+        cause.map_or_else(unnamed, |c| *c)
+    }
+}
+
+impl Error {
+    /// What a caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Refused(refusal) => refusal.kind,
+            Error::NotThere => Kind::Conflict,
+            Error::Spawn(_) => Kind::Unavailable,
+            Error::Socket(_) | Error::HungUp | Error::Nonsense(_) => Kind::Internal,
+        }
+    }
+
+    /// The exit code of `run` and `exec`.
+    pub fn exit_code(&self) -> u8 {
+        if let Error::Refused(refusal) = self { refusal.exit_code } else { 125 }
+    }
+
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        if let Error::Refused(refusal) = self { refusal.hint.clone() } else { None }
+    }
+}
+
+/// A connection to a keeper.
+pub struct Line {
+    socket: OwnedFd,
+    inbox: Vec<u8>,
+}
+
+impl Line {
+    /// Spawns a keeper; it waits for its first words.
+    pub fn spawn() -> Result<Line, Error> {
+        let (family, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM);
+        let pair = rustix::net::socketpair(family, kind, rustix::net::SocketFlags::CLOEXEC, None);
+        let (ours, theirs) = pair.map_err(|e| Error::Spawn(e.into()))?;
+        let step = crate::steps::chosen().map(|step| ("CORTEN_STOP_AT", step.to_owned()));
+        let environment: Vec<_> = step.into_iter().collect();
+        corten_sys::spawn::spawn_self(keeper::PERSONALITY, &[theirs.as_fd()], &environment).map_err(Error::Spawn)?;
+        Ok(Line { socket: ours, inbox: Vec::new() })
+    }
+
+    /// Connects to the keeper of a running container.
+    pub fn connect(run: &Path, id: &ContainerId) -> Result<Line, Error> {
+        let socket = places::connect(run, id).map_err(Error::Socket)?.ok_or(Error::NotThere)?;
+        Ok(Line { socket, inbox: Vec::new() })
+    }
+
+    /// Sends a request without waiting.
+    pub fn say(&self, request: &protocol::Request) -> Result<(), Error> {
+        let mut frame = Vec::new();
+        protocol::push_json(&mut frame, protocol::Kind::Request, request);
+        match protocol::send_all(self.socket.as_fd(), &frame) {
+            // It may have answered before it hung up: the answer tells more.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(Error::Socket),
+        }
+    }
+
+    /// Waits for the next answer.
+    pub fn answer(&mut self) -> Result<protocol::Reply, Error> {
+        loop {
+            while let Some((kind, end)) = protocol::peek(&self.inbox).map_err(Error::Socket)? {
+                let frame: Vec<u8> = self.inbox.drain(..end).collect();
+                if kind != Some(protocol::Kind::Reply) {
+                    continue;
+                }
+                return match serde_json::from_slice(&frame[protocol::HEADER..]) {
+                    Ok(protocol::Reply::Failed(failure)) => Err(Error::Refused(failure.into())),
+                    Ok(reply) => Ok(reply),
+                    Err(e) => Err(Error::Nonsense(Some(e))),
+                };
+            }
+            let mut buffer = [0; 4096];
+            match rustix::io::read(&self.socket, &mut buffer) {
+                Ok(0) | Err(rustix::io::Errno::CONNRESET) => return Err(Error::HungUp),
+                Ok(n) => self.inbox.extend_from_slice(&buffer[..n]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(Error::Socket(e.into())),
+            }
+        }
+    }
+
+    /// Asks and waits for the answer.
+    pub fn ask(&mut self, request: &protocol::Request) -> Result<protocol::Reply, Error> {
+        self.say(request)?;
+        self.answer()
+    }
+
+    /// The bare socket: it becomes readable when what was subscribed to ends.
+    pub fn into_socket(self) -> OwnedFd {
+        self.socket
+    }
+
+    /// A session on the subscription that was just confirmed.
+    pub fn into_session(self, run: &Path, id: &ContainerId) -> Session {
+        Session::new(self.socket, self.inbox, run.to_owned(), id.clone())
+    }
+}

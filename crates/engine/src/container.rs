@@ -1,0 +1,143 @@
+//! Containers: one verb per file, here what they share at the door.
+
+mod create;
+mod devices;
+mod exec;
+mod files;
+mod inspect;
+mod list;
+mod names;
+mod reconcile;
+mod remove;
+mod spec;
+mod start;
+mod stop;
+
+use std::collections::BTreeMap;
+
+use corten_model::container::ContainerConfig;
+use corten_model::state::{Exit, Status};
+use corten_model::user::UserSpec;
+use corten_model::{ContainerId, Digest, Name};
+
+use crate::attach::{AttachOptions, Session};
+use crate::db::containers::{self, Container};
+use crate::{Engine, Error, Result};
+
+pub use create::create;
+pub use exec::{attach, exec};
+pub use inspect::inspect;
+pub use list::list;
+pub(crate) use reconcile::reconcile;
+pub(crate) use remove::remove_bytes;
+pub use remove::{finish, remove};
+pub use start::{run, start};
+pub use stop::{kill, stop, wait};
+
+/// What `create` and `run` need.
+#[derive(Debug, Clone)]
+pub struct CreateRequest {
+    /// The name; a random one if absent.
+    pub name: Option<Name>,
+    /// The image as it was typed: a reference, an id or a prefix of one.
+    pub image: String,
+    /// Everything else.
+    pub config: ContainerConfig,
+}
+
+/// What `create` made.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The new container's id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: Name,
+    /// What was asked for and can't be had, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What `start` and `run` give back.
+pub struct Started {
+    /// The container.
+    pub id: ContainerId,
+    /// Its streams, if they were asked for.
+    pub session: Option<Session>,
+    /// What was asked for and can't be had, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Which containers `list` gives back.
+#[derive(Debug, Clone, Default)]
+pub struct ListFilter {
+    /// Not only those that run.
+    pub all: bool,
+}
+
+/// A container as `ps` shows it.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: Name,
+    /// The image as it was typed.
+    pub image: String,
+    /// The image's id.
+    pub image_id: Digest,
+    /// Entrypoint and arguments.
+    pub command: Vec<String>,
+    /// When it was made, seconds since the epoch.
+    pub created_unix_s: i64,
+    /// Its state, as the kernel has it.
+    pub status: Status,
+    /// When it last started, seconds since the epoch.
+    pub started_unix_s: Option<i64>,
+    /// When it last ended, seconds since the epoch.
+    pub finished_unix_s: Option<i64>,
+    /// How it last ended; absent while it runs, or if nobody saw it.
+    pub exit: Option<Exit>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Why it runs in the host's user namespace (`--privileged`, …); empty if it doesn't.
+    pub host_powers: Vec<String>,
+    /// Names of volumes, paths of the host.
+    pub mounts: Vec<String>,
+}
+
+/// What `exec` needs.
+#[derive(Debug, Clone, Default)]
+pub struct ExecRequest {
+    /// The program and its arguments.
+    pub cmd: Vec<String>,
+    /// `KEY=value` on top of the container's.
+    pub env: Vec<String>,
+    /// `-u`.
+    pub user: Option<UserSpec>,
+    /// `-w`.
+    pub working_dir: Option<String>,
+    /// `-t`.
+    pub tty: bool,
+    /// `--privileged`.
+    pub privileged: bool,
+    /// Streams; absent with `-d`.
+    pub attach: Option<AttachOptions>,
+}
+
+/// What `rm` does beside removing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RemoveOptions {
+    /// Kill it first if it runs.
+    pub force: bool,
+    /// Its anonymous volumes go too.
+    pub volumes: bool,
+}
+
+/// The one container that `target` means: an id, a name or a prefix of an id.
+pub(crate) fn resolve(engine: &mut Engine, target: &str) -> Result<Container> {
+    let mut found = containers::matching(engine.database()?.read(), target)?;
+    match (found.pop(), found.pop()) {
+        (Some(container), None) => Ok(container),
+        (None, _) => Err(Error::NoSuch { what: "container", name: target.to_owned() }),
+        (Some(_), Some(_)) => Err(Error::Ambiguous { what: "container", prefix: target.to_owned() }),
+    }
+}

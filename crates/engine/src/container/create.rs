@@ -1,0 +1,219 @@
+//! Making a container: everything is checked first, then one transaction makes it.
+
+use std::collections::BTreeMap;
+
+use corten_model::mount::MountSource;
+use corten_model::namespace::{IpcMode, NetworkMode, PidMode};
+use corten_model::security::SecurityOpt;
+use corten_model::{ContainerId, Invalid, Name, SandboxId, VolumeId, power};
+
+use super::{CreateRequest, Created, names, spec};
+use crate::db::containers::{self, Container, State};
+use crate::db::images::Image;
+use crate::db::{events, sandboxes, volumes};
+use crate::engine::random_id;
+use crate::error::Doing;
+use crate::{Engine, Error, Result, image, journal};
+
+/// How many random names are tried.
+const NAME_TRIES: u32 = 32;
+
+/// What is known of a container before anything is looked up: pure.
+pub(super) struct Checked {
+    pub request: CreateRequest,
+    pub host_userns: bool,
+    pub powers: Vec<power::Power>,
+}
+
+/// Checks what can be checked without the image, the host and the database.
+pub(super) fn check(request: CreateRequest) -> Result<Checked> {
+    let config = &request.config;
+    config.resources.validate()?;
+    let (host_userns, powers) = power::decide(config)?;
+    for (index, mount) in config.mounts.iter().enumerate() {
+        if config.mounts[..index].iter().any(|m| m.target == mount.target) {
+            return Err(Invalid::new("mount", &mount.target, "two mounts have this target").into());
+        }
+    }
+    for option in &config.security {
+        if let SecurityOpt::Label(label) = option
+            && label != "disable"
+        {
+            return Err(Error::Unsupported { what: format!("--security-opt label={label}"), when: "yet" });
+        }
+    }
+    if let Some(dir) = &config.working_dir
+        && !dir.starts_with('/')
+    {
+        return Err(Invalid::new("working directory", dir, "it is an absolute path").into());
+    }
+    if let Some(name) = &config.hostname {
+        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+        if name.is_empty() || name.len() > 63 || !name.bytes().all(good) || name.starts_with('-') {
+            return Err(Invalid::new("hostname", name, "1 to 63 of `a-z A-Z 0-9 - .`").into());
+        }
+    }
+    Ok(Checked { request, host_userns, powers })
+}
+
+/// Makes a container.
+pub fn create(engine: &mut Engine, request: CreateRequest) -> Result<Created> {
+    let image_name = request.image.clone();
+    let checked = check(request).doing("create a container of", &image_name)?;
+    let (container, _) = insert(engine, checked, false).doing("create a container of", &image_name)?;
+    Ok(Created { id: container.id, name: container.name, warnings: Vec::new() })
+}
+
+/// Makes the rows. With `starting`, the sandbox gets its ids in the same transaction.
+pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> Result<(Container, Image)> {
+    let Checked { request, host_userns, powers } = checked;
+    let image = image::resolve(engine, &request.image)?;
+    let command = spec::command(&request.config, &image.config.config);
+    if command.is_empty() {
+        return Err(Error::NoCommand(request.image));
+    }
+    let id = ContainerId::from_bytes(random_id()?);
+    let now = journal::now_ns();
+    let sandbox = sandbox_of(engine, &request.config)?;
+    let own_sandbox = sandbox.is_none();
+    let container = Container {
+        sandbox: sandbox.map_or_else(|| random_id().map(SandboxId::from_bytes), Ok)?,
+        name: request.name.clone().unwrap_or_else(|| names::for_id(&id, 0)),
+        id,
+        image: request.image,
+        image_id: image.id.clone(),
+        command,
+        host_powers: powers.iter().map(power::Power::asked_by).collect(),
+        config: request.config,
+        state: State::created(),
+        created_ns: now,
+        journal_offset: 0,
+    };
+    let volumes = wanted_volumes(engine, &container, &image)?;
+    let needs_ids = starting && !host_userns && !engine.is_rootless();
+    let taken = if needs_ids { crate::ids::taken()? } else { Vec::new() };
+    let typed_name = request.name.is_some();
+    let container = engine.database()?.write(|transaction| -> Result<Container> {
+        if own_sandbox {
+            sandboxes::insert(transaction, &container.sandbox, now)?;
+        }
+        let container = insert_named(transaction, container, typed_name)?;
+        for (volume, target, is_new) in &volumes {
+            if *is_new {
+                volumes::insert(transaction, volume)?;
+            }
+            volumes::attach(transaction, &container.id, &volume.id, target)?;
+        }
+        if starting {
+            super::start::mark_wanted(transaction, &container, needs_ids.then_some((&image, &taken)))?;
+        }
+        let attributes = BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
+        events::record(transaction, now, "container", "create", container.id.as_str(), &attributes)?;
+        Ok(container)
+    })?;
+    for (volume, target, is_new) in &volumes {
+        if *is_new {
+            fill_volume(engine, &container, &image, volume, target)?;
+        }
+    }
+    engine.timings().mark("container row");
+    Ok((container, image))
+}
+
+/// Inserts the row under its name, or under the next random one that is free.
+fn insert_named(connection: &rusqlite::Connection, mut container: Container, typed: bool) -> Result<Container> {
+    for attempt in 1..NAME_TRIES {
+        if containers::insert(connection, &container)? {
+            return Ok(container);
+        }
+        if typed {
+            break;
+        }
+        container.name = names::for_id(&container.id, attempt);
+    }
+    let by = containers::matching(connection, container.name.as_str())?;
+    let by = by.first().map(|c| c.id.short().to_owned()).unwrap_or_default();
+    Err(Error::NameInUse { name: container.name.to_string(), by })
+}
+
+/// The sandbox of the container whose namespaces are joined, if any.
+fn sandbox_of(engine: &mut Engine, config: &corten_model::container::ContainerConfig) -> Result<Option<SandboxId>> {
+    let mut found: Option<SandboxId> = None;
+    let targets = [
+        match &config.network {
+            NetworkMode::Container(target) => Some(target),
+            _ => None,
+        },
+        match &config.ipc {
+            IpcMode::Container(target) => Some(target),
+            _ => None,
+        },
+        match &config.pid {
+            PidMode::Container(target) => Some(target),
+            _ => None,
+        },
+    ];
+    for target in targets.into_iter().flatten() {
+        let sandbox = super::resolve(engine, target)?.sandbox;
+        if found.as_ref().is_some_and(|f| *f != sandbox) {
+            let why = "a container belongs to one sandbox, and these are of different ones";
+            return Err(Invalid::new("container to join", target, why).into());
+        }
+        found = Some(sandbox);
+    }
+    Ok(found)
+}
+
+/// The volumes that the container mounts: (volume, target, whether it is new). The image's come last and give way to
+/// what was typed.
+fn wanted_volumes(
+    engine: &mut Engine,
+    container: &Container,
+    image: &Image,
+) -> Result<Vec<(volumes::Volume, String, bool)>> {
+    let mut wanted: Vec<(Option<Name>, String)> = Vec::new();
+    for mount in &container.config.mounts {
+        if let MountSource::Volume { name, .. } = &mount.source {
+            wanted.push((name.clone(), mount.target.clone()));
+        }
+    }
+    for path in image.config.config.volumes.iter().flatten().map(|(path, _)| path) {
+        let target = corten_model::mount::clean_target(path)
+            .map_err(|why| Invalid::new("volume of the image", path, why))?;
+        if !container.config.mounts.iter().any(|m| m.target == target) {
+            wanted.push((None, target));
+        }
+    }
+    let mut volumes: Vec<(volumes::Volume, String, bool)> = Vec::new();
+    for (name, target) in wanted {
+        let known = match &name {
+            Some(name) => match volumes.iter().find(|(v, ..)| v.name == *name) {
+                Some((volume, ..)) => Some(volume.clone()),
+                None => volumes::by_name(engine.database()?.read(), name.as_str())?,
+            },
+            None => None,
+        };
+        let is_new = known.is_none();
+        let volume = match known {
+            Some(volume) => volume,
+            None => crate::volume::new_row(name, BTreeMap::new())?,
+        };
+        volumes.push((volume, target, is_new));
+    }
+    Ok(volumes)
+}
+
+/// Makes a new volume's data, with what the image has at its target.
+fn fill_volume(
+    engine: &mut Engine,
+    container: &Container,
+    image: &Image,
+    volume: &volumes::Volume,
+    target: &str,
+) -> Result<()> {
+    let no_copy = container.config.mounts.iter().any(|m| {
+        m.target == target && matches!(&m.source, MountSource::Volume { no_copy: true, .. })
+    });
+    let lowers = image::lowers_top_first(engine, image);
+    crate::volume::make_data(engine, &VolumeId::clone(&volume.id), (!no_copy).then_some((&lowers, target)))
+}

@@ -1,0 +1,188 @@
+//! `inspect`: everything about one container, in the shape of Docker's `GET /containers/{id}/json`.
+
+use corten_model::mount::MountSource;
+use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
+use corten_model::state::Status;
+use serde_json::{Value, json};
+
+use super::{reconcile, resolve, spec};
+use crate::db::containers::Container;
+use crate::db::images::{self, Image};
+use crate::db::{sandboxes, volumes};
+use crate::{Engine, Error, Result};
+
+/// Everything about one container, in the shape of Docker's `GET /containers/{id}/json`.
+pub fn inspect(engine: &mut Engine, target: &str) -> Result<Value> {
+    let container = resolve(engine, target)?;
+    let gone = || Error::NoSuch { what: "container", name: target.to_owned() };
+    let container = reconcile(engine, container)?.ok_or_else(gone)?;
+    let image = images::by_id(engine.database()?.read(), &container.image_id)?;
+    let volumes = volumes::of_container(engine.database()?.read(), &container.id)?;
+    let range = sandboxes::range(engine.database()?.read(), &container.sandbox)?;
+    let dir = engine.store().container_dir(&container.id);
+    let mounts: Vec<Value> = volumes
+        .iter()
+        .map(|(volume, target)| {
+            let asked = container.config.mounts.iter().find(|m| m.target == *target);
+            json!({
+                "Type": "volume",
+                "Name": volume.name.as_str(),
+                "Source": engine.store().volume_data(&volume.id),
+                "Destination": target,
+                "Driver": "local",
+                "RW": !asked.is_some_and(|m| m.read_only),
+            })
+        })
+        .chain(container.config.mounts.iter().filter_map(plain_mount))
+        .collect();
+    let (path, args) = container.command.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
+    Ok(json!({
+        "Id": container.id.as_str(),
+        "Created": time(Some(container.created_ns)),
+        "Path": path,
+        "Args": args,
+        "State": state(&container),
+        "Image": container.image_id.as_str(),
+        "LogPath": crate::keeper::log::path(&dir, &container.id),
+        "Name": format!("/{}", container.name),
+        "RestartCount": 0,
+        "Driver": "overlay",
+        "Platform": "linux",
+        "HostConfig": host_config(&container),
+        "Mounts": mounts,
+        "Config": config(&container, image.as_ref()),
+        "NetworkSettings": { "Networks": {} },
+        "Sandbox": {
+            "Id": container.sandbox.as_str(),
+            "HostIds": range.map(|(first, count)| json!({ "First": first, "Count": count })),
+            "HostUsernsBecauseOf": container.host_powers,
+        },
+    }))
+}
+
+/// RFC 3339 in UTC; what never happened is Go's zero time.
+fn time(ns: Option<i64>) -> String {
+    let time = ns.and_then(|ns| jiff::Timestamp::from_nanosecond(ns.into()).ok());
+    time.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |t| format!("{t:.9}"))
+}
+
+fn state(container: &Container) -> Value {
+    let state = &container.state;
+    let running = state.status.is_alive();
+    json!({
+        "Status": state.status.as_str(),
+        "Running": running,
+        "Paused": state.status == Status::Paused,
+        "Restarting": state.status == Status::Restarting,
+        "OOMKilled": state.exit.is_some_and(|e| e.oom_killed),
+        "Dead": state.status == Status::Dead,
+        "Pid": if running { state.pid.unwrap_or(0) } else { 0 },
+        "ExitCode": state.exit.map_or(0, |e| e.code),
+        "Error": state.error.clone().unwrap_or_default(),
+        "StartedAt": time(state.started_ns),
+        "FinishedAt": time(state.finished_ns),
+    })
+}
+
+fn plain_mount(mount: &corten_model::mount::MountSpec) -> Option<Value> {
+    let (kind, source) = match &mount.source {
+        MountSource::Bind { path, .. } => ("bind", path.as_str()),
+        MountSource::Tmpfs { .. } => ("tmpfs", ""),
+        MountSource::Volume { .. } => return None,
+    };
+    Some(json!({ "Type": kind, "Source": source, "Destination": mount.target, "RW": !mount.read_only }))
+}
+
+fn config(container: &Container, image: Option<&Image>) -> Value {
+    let asked = &container.config;
+    let defaults = image.map(|i| i.config.config.clone()).unwrap_or_default();
+    let typed_user = asked.user.clone().map(String::from);
+    let mut labels = defaults.labels.clone().unwrap_or_default();
+    labels.extend(asked.labels.clone());
+    let stop_signal = asked.stop_signal.map(|s| s.to_string()).or(defaults.stop_signal.clone());
+    let entrypoint = match &asked.entrypoint {
+        Some(text) => Some(vec![text.clone()]),
+        None => defaults.entrypoint.clone(),
+    };
+    json!({
+        "Hostname": spec::hostname(&container.id, asked),
+        "User": typed_user.unwrap_or(defaults.user.clone()),
+        "Tty": asked.tty,
+        "OpenStdin": asked.open_stdin,
+        "StdinOnce": asked.open_stdin && asked.attach,
+        "AttachStdin": asked.open_stdin && asked.attach,
+        "AttachStdout": asked.attach,
+        "AttachStderr": asked.attach,
+        "Env": spec::environment(&container.id, asked, &defaults),
+        "Cmd": if asked.cmd.is_empty() { defaults.cmd.clone() } else { Some(asked.cmd.clone()) },
+        "Image": container.image,
+        "Volumes": defaults.volumes,
+        "WorkingDir": asked.working_dir.clone().unwrap_or(defaults.working_dir.clone()),
+        "Entrypoint": entrypoint,
+        "Labels": labels,
+        "StopSignal": stop_signal,
+        "StopTimeout": asked.stop_timeout_s,
+    })
+}
+
+fn host_config(container: &Container) -> Value {
+    let asked = &container.config;
+    let shared = |kind: &str, target: &String| format!("{kind}:{target}");
+    let network = match &asked.network {
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::Container(target) => shared("container", target),
+    };
+    let pid = match &asked.pid {
+        PidMode::Private => String::new(),
+        PidMode::Host => "host".to_owned(),
+        PidMode::Container(target) => shared("container", target),
+    };
+    let ipc = match &asked.ipc {
+        IpcMode::Private => "private".to_owned(),
+        IpcMode::Shareable => "shareable".to_owned(),
+        IpcMode::None => "none".to_owned(),
+        IpcMode::Host => "host".to_owned(),
+        IpcMode::Container(target) => shared("container", target),
+    };
+    let userns = match asked.userns {
+        _ if !container.host_powers.is_empty() => "host",
+        UsernsMode::Host => "host",
+        UsernsMode::Default | UsernsMode::Auto => "auto",
+    };
+    let changes = |list: &[corten_model::capability::CapChange]| -> Vec<String> {
+        use corten_model::capability::CapChange;
+        let word = |c: &CapChange| match c {
+            CapChange::All => "ALL".to_owned(),
+            CapChange::One(capability) => capability.to_string(),
+        };
+        list.iter().map(word).collect()
+    };
+    json!({
+        "NetworkMode": network,
+        "PidMode": pid,
+        "IpcMode": ipc,
+        "UTSMode": if asked.uts == UtsMode::Host { "host" } else { "" },
+        "UsernsMode": userns,
+        "CgroupnsMode": if asked.cgroupns == CgroupnsMode::Host { "host" } else { "private" },
+        "AutoRemove": asked.auto_remove,
+        "Privileged": asked.privileged,
+        "ReadonlyRootfs": asked.read_only,
+        "Init": asked.init,
+        "CapAdd": changes(&asked.cap_add),
+        "CapDrop": changes(&asked.cap_drop),
+        "SecurityOpt": asked.security,
+        "Memory": asked.resources.memory_bytes.unwrap_or(0),
+        "MemorySwap": asked.resources.memory_swap_bytes.unwrap_or(0),
+        "NanoCpus": asked.resources.nano_cpus.unwrap_or(0),
+        "CpusetCpus": asked.resources.cpuset_cpus.clone().unwrap_or_default(),
+        "PidsLimit": asked.resources.pids_limit,
+        "ShmSize": asked.shm_size_bytes,
+        "Sysctls": asked.sysctls,
+        "Ulimits": asked.ulimits.iter().map(|u| json!({ "Name": u.name, "Soft": u.soft, "Hard": u.hard })).collect::<Vec<_>>(),
+        "Devices": asked.devices.iter().map(|d| json!({
+            "PathOnHost": d.host, "PathInContainer": d.container, "CgroupPermissions": d.access })).collect::<Vec<_>>(),
+        "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
+        "LogConfig": { "Type": "json-file", "Config": {} },
+    })
+}

@@ -1,0 +1,110 @@
+//! Bringing a row to what the kernel has: who runs, who ended, whose keeper is gone.
+
+use corten_model::state::{Exit, Status};
+
+use crate::call::Line;
+use crate::db::containers::{self, Container};
+use crate::db::{events, sandboxes};
+use crate::keeper::protocol::{Adopt, LogLimits, Prepare, Request};
+use crate::keeper::{self, places};
+use crate::{Engine, Result, journal};
+
+/// The exit code of a container whose end nobody saw.
+const UNKNOWN_EXIT: u8 = 255;
+
+/// The row as it is now; `None` if it went (`--rm`).
+///
+/// A container whose keeper was killed while its first process lives gets a new keeper.
+pub fn reconcile(engine: &mut Engine, container: Container) -> Result<Option<Container>> {
+    let run = engine.roots().run.clone();
+    if !container.state.status.is_alive() || places::is_locked(&run, &container.id) {
+        return Ok(Some(container));
+    }
+    let id = container.id.clone();
+    if let Some(volumes) = engine.fold(&id)? {
+        super::remove_bytes(engine, &id, &volumes)?;
+        return Ok(None);
+    }
+    let Some(container) = containers::by_id(engine.database()?.read(), &id)? else { return Ok(None) };
+    if !container.state.status.is_alive() {
+        return Ok(Some(container));
+    }
+    if is_running(&container) {
+        adopt(engine, &container)?;
+        return Ok(Some(container));
+    }
+    record_unseen_end(engine, container)
+}
+
+/// Whether the row's process is the one that was started: the same boot, pid and start time.
+fn is_running(container: &Container) -> bool {
+    let state = &container.state;
+    let (Some(pid), Some(ticks)) = (state.pid, state.pid_start_ticks) else { return false };
+    state.boot_id.as_deref() == Some(&keeper::boot_id()) && keeper::open_process(pid, ticks).is_ok()
+}
+
+/// Starts a keeper for a container that runs without one.
+fn adopt(engine: &mut Engine, container: &Container) -> Result<()> {
+    let roots = engine.roots();
+    let mut line = Line::spawn()?;
+    line.say(&Request::Prepare(Prepare {
+        id: container.id.clone(),
+        data: roots.data.clone(),
+        run: roots.run.clone(),
+        rootless: engine.is_rootless(),
+        resources: container.config.resources.clone(),
+        devices: Vec::new(),
+        adopt: true,
+    }))?;
+    line.ask(&Request::Adopt(Adopt {
+        pid: container.state.pid.unwrap_or_default(),
+        ticks: container.state.pid_start_ticks.unwrap_or_default(),
+        terminal: container.config.tty,
+        auto_remove: container.config.auto_remove,
+        log: LogLimits::default(),
+    }))?;
+    Ok(())
+}
+
+/// Nobody saw the end (the machine stopped, or keeper and process were killed): the exit code is unknown.
+fn record_unseen_end(engine: &mut Engine, container: Container) -> Result<Option<Container>> {
+    clean_up(engine, &container)?;
+    let mut container = container;
+    let state = &mut container.state;
+    state.status = Status::Exited;
+    state.pid = None;
+    state.pid_start_ticks = None;
+    state.exit = Some(Exit { code: UNKNOWN_EXIT, oom_killed: false });
+    state.error = Some("it ended while no keeper looked after it: its exit code is unknown".into());
+    state.finished_ns = Some(journal::now_ns());
+    let now = journal::now_ns();
+    let auto_remove = container.config.auto_remove;
+    let gone = engine.database()?.write(|transaction| -> Result<_> {
+        let attributes = [("name", container.name.to_string()), ("exitCode", UNKNOWN_EXIT.to_string())].into();
+        events::record(transaction, now, "container", "die", container.id.as_str(), &attributes)?;
+        if auto_remove {
+            return crate::fold::remove_rows(transaction, &container, true);
+        }
+        containers::set_state(transaction, &container.id, &container.state, container.journal_offset)?;
+        sandboxes::release_range(transaction, &container.sandbox)?;
+        Ok(Vec::new())
+    })?;
+    if auto_remove {
+        super::remove_bytes(engine, &container.id, &gone)?;
+        return Ok(None);
+    }
+    Ok(Some(container))
+}
+
+/// What a killed keeper left of a container that doesn't run: its cgroup, its run directory.
+pub fn clean_up(engine: &mut Engine, container: &Container) -> Result<()> {
+    let run = engine.roots().run.clone();
+    let cgroups = corten_runtime::cgroup::Host::detect()?;
+    if let Ok(cgroup) = cgroups.open(&keeper::cgroup_path(&container.id)) {
+        // Processes of an exec may have outlived the first one if that shared the host's pid namespace.
+        cgroup.kill_all()?;
+        cgroup.remove()?;
+    }
+    places::remove(&run, &container.id);
+    Ok(())
+}

@@ -1,0 +1,337 @@
+//! Starting a container: plan, spawn the keeper, hand over.
+
+use std::path::Path;
+
+use corten_model::ContainerId;
+use corten_model::idmap::IdMap;
+use corten_model::mount::MountSource;
+use corten_model::namespace::{IpcMode, NetworkMode, PidMode};
+use corten_model::security::SecurityOpt;
+use corten_model::state::Status;
+use corten_runtime::spec::NsKind;
+use corten_storage::snapshot::Snapshot;
+
+use super::create::{self, Checked};
+use super::{CreateRequest, Started, devices, reconcile, spec};
+use crate::attach::AttachOptions;
+use crate::call::Line;
+use crate::db::containers::{self, Container};
+use crate::db::images::Image;
+use crate::db::{images, sandboxes, volumes};
+use crate::error::{Doing, OnFile};
+use crate::keeper::protocol::{Join, LogLimits, Prepare, Reply, Request, Start};
+use crate::keeper::places;
+use crate::{Engine, Error, Result, ids};
+
+/// The longest seccomp profile that is read.
+const PROFILE_MAX_BYTES: u64 = 4 << 20;
+
+/// Makes a container and starts it. If the start fails, it stays as `Created` unless it is `--rm`.
+///
+/// The keeper is spawned before the database is opened: it makes the cgroup while the image is looked up.
+pub fn run(engine: &mut Engine, request: CreateRequest, attach: Option<AttachOptions>) -> Result<Started> {
+    let image_name = request.image.clone();
+    let checked = create::check(request).doing("run", &image_name)?;
+    let line = Line::spawn()?;
+    engine.timings().mark("keeper spawned");
+    let host_devices = devices::resolve(&checked.request.config).doing("run", &image_name)?;
+    let (container, image) = create_for(engine, checked).doing("run", &image_name)?;
+    crate::steps::reached("cli.created");
+    let auto_remove = container.config.auto_remove;
+    let (id, name) = (container.id.clone(), container.name.clone());
+    match launch(engine, container, &image, line, host_devices, attach) {
+        Ok(started) => Ok(started),
+        Err(error) => {
+            give_up(engine, &id, auto_remove)?;
+            Err(error).doing("start container", name.as_str())
+        }
+    }
+}
+
+fn create_for(engine: &mut Engine, checked: Checked) -> Result<(Container, Image)> {
+    create::insert(engine, checked, true)
+}
+
+/// Starts a container that is made or has ended.
+pub fn start(engine: &mut Engine, target: &str, attach: Option<AttachOptions>) -> Result<Started> {
+    let container = super::resolve(engine, target).doing("start container", target)?;
+    let id = container.id.clone();
+    let container = reconcile::reconcile(engine, container).doing("start container", target)?;
+    let Some(container) = container else {
+        return Err(Error::NoSuch { what: "container", name: target.to_owned() });
+    };
+    if container.state.status.is_alive() {
+        // As Docker: starting what runs is no error.
+        return Ok(Started { id, session: None, warnings: Vec::new() });
+    }
+    let started = start_stopped(engine, container, attach);
+    if started.is_err() {
+        give_up(engine, &id, false)?;
+    }
+    started.doing("start container", target)
+}
+
+fn start_stopped(engine: &mut Engine, container: Container, attach: Option<AttachOptions>) -> Result<Started> {
+    let line = Line::spawn()?;
+    let host_devices = devices::resolve(&container.config)?;
+    let image = images::by_id(engine.database()?.read(), &container.image_id)?;
+    let image = image.ok_or_else(|| Error::NoSuch { what: "image", name: container.image.clone() })?;
+    let host_userns = corten_model::power::decide(&container.config)?.0;
+    let needs_ids = !host_userns && !engine.is_rootless();
+    let taken = if needs_ids { ids::taken()? } else { Vec::new() };
+    engine
+        .database()?
+        .write(|transaction| mark_wanted(transaction, &container, needs_ids.then_some((&image, &taken))))?;
+    launch(engine, container, &image, line, host_devices, attach)
+}
+
+/// Notes that the container shall run, and gives its sandbox ids unless another container of it has them already.
+pub(super) fn mark_wanted(
+    connection: &rusqlite::Connection,
+    container: &Container,
+    ids_for: Option<(&Image, &Vec<sandboxes::Taken>)>,
+) -> Result<()> {
+    containers::set_wanted(connection, &container.id, true)?;
+    let Some((image, taken)) = ids_for else { return Ok(()) };
+    if sandboxes::range(connection, &container.sandbox)?.is_some() {
+        return Ok(());
+    }
+    let ranges = ids::ranges_for(highest_id(container, image)).ok_or_else(|| Error::Unsupported {
+        what: format!("the id {}", highest_id(container, image)),
+        when: "in a user namespace: use `--userns=host`",
+    })?;
+    match sandboxes::take_range(connection, &container.sandbox, ranges, taken)? {
+        Some(_) => Ok(()),
+        None => Err(Error::NoIds(ranges * corten_model::idmap::DEFAULT_RANGE)),
+    }
+}
+
+/// The highest id that the container needs: of its files, or the one that was typed.
+fn highest_id(container: &Container, image: &Image) -> u32 {
+    use corten_model::user::IdOrName;
+    let typed = match &container.config.user {
+        Some(user) => Some(user.clone()),
+        None => image.config.config.user.parse().ok(),
+    };
+    let number = |part: &Option<IdOrName>| match part {
+        Some(IdOrName::Id(id)) => *id,
+        _ => 0,
+    };
+    let typed = typed.map_or(0, |user| number(&user.user).max(number(&user.group)));
+    image.max_id.max(typed)
+}
+
+/// After a start that failed: the ids go back; a `--rm` container goes.
+fn give_up(engine: &mut Engine, id: &ContainerId, remove: bool) -> Result<()> {
+    let gone = engine.database()?.write(|transaction| -> Result<Vec<volumes::Volume>> {
+        let Some(container) = containers::by_id(transaction, id)? else { return Ok(Vec::new()) };
+        if remove {
+            return crate::fold::remove_rows(transaction, &container, true);
+        }
+        containers::set_wanted(transaction, id, false)?;
+        sandboxes::release_range(transaction, &container.sandbox)?;
+        Ok(Vec::new())
+    })?;
+    if remove {
+        super::remove_bytes(engine, id, &gone)?;
+    }
+    Ok(())
+}
+
+/// The conversation with the keeper, from its first words to the running process.
+fn launch(
+    engine: &mut Engine,
+    container: Container,
+    image: &Image,
+    mut line: Line,
+    host_devices: devices::Resolved,
+    attach: Option<AttachOptions>,
+) -> Result<Started> {
+    let roots = engine.roots().clone();
+    let mut warnings = Vec::new();
+    line.say(&Request::Prepare(Prepare {
+        id: container.id.clone(),
+        data: roots.data.clone(),
+        run: roots.run.clone(),
+        rootless: engine.is_rootless(),
+        resources: container.config.resources.clone(),
+        devices: host_devices.rules.clone(),
+        adopt: false,
+    }))?;
+    let request = plan(engine, &container, image, host_devices, attach, &mut warnings)?;
+    engine.timings().mark("plan");
+    let reply = line.ask(&Request::Start(request))?;
+    let Reply::Started { warnings: more, stamps, .. } = reply else {
+        return Err(crate::call::Error::Nonsense(None).into());
+    };
+    engine.timings().add(stamps);
+    engine.timings().mark("started");
+    crate::steps::reached("cli.started");
+    warnings.extend(more);
+    let session = attach.map(|_| {
+        let mut session = line.into_session(&roots.run, &container.id);
+        session.settles = container.config.auto_remove;
+        session
+    });
+    Ok(Started { id: container.id, session, warnings })
+}
+
+/// Everything that the keeper needs to know.
+fn plan(
+    engine: &mut Engine,
+    container: &Container,
+    image: &Image,
+    host_devices: devices::Resolved,
+    attach: Option<AttachOptions>,
+    warnings: &mut Vec<String>,
+) -> Result<Start> {
+    let config = &container.config;
+    check_binds(container)?;
+    let join = join(engine, container)?;
+    let map = id_map(engine, container, warnings)?;
+    let volumes: Vec<(String, String)> = volumes::of_container(engine.database()?.read(), &container.id)?
+        .into_iter()
+        .map(|(volume, target)| (target, engine.store().volume_data(&volume.id).to_string_lossy().into_owned()))
+        .collect();
+    let profile = config.security.iter().find_map(|option| match option {
+        SecurityOpt::SeccompProfile(path) => Some(read_profile(Path::new(path))),
+        _ => None,
+    });
+    let profile = profile.transpose()?;
+    let generated = places::directory(&engine.roots().run, &container.id);
+    let joined: Vec<NsKind> = join.iter().flat_map(|j| j.kinds.iter()).filter_map(|k| kind_of(k)).collect();
+    let mut lowers = image::lowers_top_first(engine, image);
+    if lowers.is_empty() {
+        return Err(Error::Unsupported { what: format!("an image without layers ({})", container.image), when: "to run" });
+    }
+    lowers.shrink_to_fit();
+    Ok(Start {
+        spec: spec::build(spec::Inputs {
+            id: &container.id,
+            config,
+            image: &image.config.config,
+            command: &container.command,
+            map: map.as_ref(),
+            generated: &generated.to_string_lossy(),
+            volumes: &volumes,
+            devices: host_devices.nodes,
+            joined: &joined,
+            size: attach.and_then(|a| a.size),
+        })?,
+        files: super::files::generate(container),
+        snapshot: Snapshot {
+            lowers,
+            dir: engine.store().container_dir(&container.id),
+            volatile: config.auto_remove,
+            rootless: engine.is_rootless(),
+            read_only: false,
+        },
+        join,
+        init: config.init,
+        open_stdin: config.open_stdin,
+        seccomp: spec::seccomp(config, profile),
+        auto_remove: config.auto_remove,
+        log: LogLimits::default(),
+        attach,
+    })
+}
+
+use crate::image;
+
+fn kind_of(word: &str) -> Option<NsKind> {
+    [NsKind::User, NsKind::Net, NsKind::Ipc, NsKind::Uts, NsKind::Pid].into_iter().find(|k| k.word() == word)
+}
+
+/// `-v` makes a missing source, `--mount` doesn't.
+fn check_binds(container: &Container) -> Result<()> {
+    for mount in &container.config.mounts {
+        let MountSource::Bind { path, create, .. } = &mount.source else { continue };
+        let path = Path::new(path);
+        match std::fs::metadata(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && *create => {
+                std::fs::create_dir_all(path).on("make the bind source", path)?;
+            }
+            other => drop(other.on("find the bind source", path)?),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn read_profile(path: &Path) -> Result<String> {
+    use std::io::Read;
+    let file = std::fs::File::open(path).on("read the seccomp profile", path)?;
+    let mut text = String::new();
+    file.take(PROFILE_MAX_BYTES).read_to_string(&mut text).on("read the seccomp profile", path)?;
+    Ok(text)
+}
+
+/// The maps of the container's user namespace; `None` in the host's.
+fn id_map(engine: &mut Engine, container: &Container, warnings: &mut Vec<String>) -> Result<Option<IdMap>> {
+    if engine.is_rootless() {
+        let (map, warning) = ids::rootless_map()?;
+        warnings.extend(warning);
+        return Ok(Some(map));
+    }
+    let range = sandboxes::range(engine.database()?.read(), &container.sandbox)?;
+    let host_userns = corten_model::power::decide(&container.config)?.0;
+    Ok(range.filter(|_| !host_userns).map(|(base, count)| IdMap::contiguous(base, count)))
+}
+
+/// The namespaces that the container takes from others: those that it named, and its sandbox's user namespace with
+/// them. A sandbox whose first container ended lives on in the others.
+fn join(engine: &mut Engine, container: &Container) -> Result<Vec<Join>> {
+    let config = &container.config;
+    let mut joins: Vec<Join> = Vec::new();
+    let asked = [
+        ("net", match &config.network {
+            NetworkMode::Container(target) => Some(target),
+            _ => None,
+        }),
+        ("ipc", match &config.ipc {
+            IpcMode::Container(target) => Some(target),
+            _ => None,
+        }),
+        ("pid", match &config.pid {
+            PidMode::Container(target) => Some(target),
+            _ => None,
+        }),
+    ];
+    for (kind, target) in asked {
+        let Some(target) = target else { continue };
+        let other = super::resolve(engine, target)?;
+        let other = reconcile::reconcile(engine, other)?.filter(|c| c.state.status == Status::Running);
+        let other = other.ok_or_else(|| Error::State { name: target.clone(), state: "not running" })?;
+        add_join(&mut joins, &other, kind)?;
+    }
+    if joins.is_empty() && config.network == NetworkMode::None {
+        // Containers that joined this one may still run: their network is its network.
+        for id in containers::alive_in_sandbox(engine.database()?.read(), &container.sandbox)? {
+            let other = containers::by_id(engine.database()?.read(), &id)?;
+            let Some(other) = other.filter(|o| matches!(o.config.network, NetworkMode::Container(_))) else { continue };
+            let Some(other) = reconcile::reconcile(engine, other)?.filter(|o| o.state.status == Status::Running) else {
+                continue;
+            };
+            add_join(&mut joins, &other, "net")?;
+            break;
+        }
+    }
+    let has_userns = !corten_model::power::decide(config)?.0;
+    for join in &mut joins {
+        if has_userns {
+            join.kinds.insert(0, "user".into());
+            break;
+        }
+    }
+    Ok(joins)
+}
+
+fn add_join(joins: &mut Vec<Join>, other: &Container, kind: &str) -> Result<()> {
+    let (Some(pid), Some(ticks)) = (other.state.pid, other.state.pid_start_ticks) else {
+        return Err(Error::State { name: other.name.to_string(), state: "not running" });
+    };
+    match joins.iter_mut().find(|j| j.pid == pid) {
+        Some(join) => join.kinds.push(kind.to_owned()),
+        None => joins.push(Join { pid, ticks, kinds: vec![kind.to_owned()] }),
+    }
+    Ok(())
+}

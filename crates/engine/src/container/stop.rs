@@ -1,0 +1,143 @@
+//! Ending a container, and waiting for its end.
+
+use std::time::Duration;
+
+use corten_model::signal::Signal;
+use corten_model::state::Status;
+
+use super::{reconcile, resolve};
+use crate::attach::{Ended, Session};
+use crate::call::{self, Line};
+use crate::db::containers::{self, Container};
+use crate::db::images;
+use crate::error::Doing;
+use crate::keeper::protocol::Request;
+use crate::{Engine, Error, Result};
+
+/// Sends the stop signal, waits, kills every process of the container. A stopped one stays as it is.
+/// `signal` and `timeout` (`None` inside: for ever) override the container's own.
+pub fn stop(
+    engine: &mut Engine,
+    target: &str,
+    signal: Option<Signal>,
+    timeout: Option<Option<Duration>>,
+) -> Result<()> {
+    stop_resolved(engine, target, signal, timeout).doing("stop container", target)
+}
+
+fn stop_resolved(
+    engine: &mut Engine,
+    target: &str,
+    signal: Option<Signal>,
+    timeout: Option<Option<Duration>>,
+) -> Result<()> {
+    let container = resolve(engine, target)?;
+    let Some(container) = reconcile(engine, container)? else { return Ok(()) };
+    if !container.state.status.is_alive() {
+        return Ok(());
+    }
+    let signal = match signal {
+        Some(signal) => signal,
+        None => stop_signal(engine, &container)?,
+    };
+    let timeout = timeout.unwrap_or_else(|| stop_timeout(&container));
+    end(engine, &container, signal, timeout)
+}
+
+/// What the container obeys: its own setting, the image's, SIGTERM.
+fn stop_signal(engine: &mut Engine, container: &Container) -> Result<Signal> {
+    if let Some(signal) = container.config.stop_signal {
+        return Ok(signal);
+    }
+    let image = images::by_id(engine.database()?.read(), &container.image_id)?;
+    let typed = image.and_then(|i| i.config.config.stop_signal);
+    Ok(typed.and_then(|text| text.parse().ok()).unwrap_or(Signal::TERM))
+}
+
+fn stop_timeout(container: &Container) -> Option<Duration> {
+    match container.config.stop_timeout_s {
+        None => Some(corten_model::container::STOP_TIMEOUT),
+        Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
+    }
+}
+
+/// Ends a running container and waits until it has ended; its row tells it afterwards.
+pub(super) fn end(
+    engine: &mut Engine,
+    container: &Container,
+    signal: Signal,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    let timeout_ms = timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
+    let request = Request::Stop { signal: signal.number(), timeout_ms };
+    if let Some(mut session) = subscribe(engine, container, &request)? {
+        session.wait()?;
+    }
+    settle(engine, container).map(drop)
+}
+
+/// Asks the keeper for something that subscribes to the end. `None`: it has ended.
+fn subscribe(engine: &mut Engine, container: &Container, request: &Request) -> Result<Option<Session>> {
+    let run = engine.roots().run.clone();
+    let mut line = match Line::connect(&run, &container.id) {
+        Err(call::Error::NotThere) => return Ok(None),
+        other => other?,
+    };
+    match line.ask(request) {
+        Ok(_) => Ok(Some(line.into_session(&run, &container.id))),
+        // It ended between our look and our word.
+        Err(call::Error::HungUp) => Ok(None),
+        Err(error) if error.kind() == corten_model::Kind::Conflict => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Folds what the keeper journalled about the end. `None`: the row is gone.
+fn settle(engine: &mut Engine, container: &Container) -> Result<Option<Container>> {
+    if let Some(volumes) = engine.fold(&container.id)? {
+        super::remove_bytes(engine, &container.id, &volumes)?;
+        return Ok(None);
+    }
+    let container = containers::by_id(engine.database()?.read(), &container.id)?;
+    container.map(|c| reconcile(engine, c)).transpose().map(Option::flatten)
+}
+
+/// Sends a signal to the first process.
+pub fn kill(engine: &mut Engine, target: &str, signal: Signal) -> Result<()> {
+    kill_resolved(engine, target, signal).doing("kill container", target)
+}
+
+fn kill_resolved(engine: &mut Engine, target: &str, signal: Signal) -> Result<()> {
+    let container = resolve(engine, target)?;
+    let not_running = || Error::State { name: target.to_owned(), state: "not running" };
+    let container = reconcile(engine, container)?.filter(|c| c.state.status.is_alive()).ok_or_else(not_running)?;
+    if signal == Signal::KILL {
+        // As Docker: when `kill` returns, a container that was killed has ended.
+        return end(engine, &container, signal, None);
+    }
+    let run = engine.roots().run.clone();
+    let mut line = match Line::connect(&run, &container.id) {
+        Err(call::Error::NotThere) => return Err(not_running()),
+        other => other?,
+    };
+    line.ask(&Request::Kill { signal: signal.number() })?;
+    Ok(())
+}
+
+/// Waits for the end and gives the exit code; returns at once if it isn't running.
+pub fn wait(engine: &mut Engine, target: &str) -> Result<u8> {
+    let container = resolve(engine, target)?;
+    let gone = || Error::NoSuch { what: "container", name: target.to_owned() };
+    let container = reconcile(engine, container)?.ok_or_else(gone)?;
+    if container.state.status.is_alive()
+        && let Some(mut session) = subscribe(engine, &container, &Request::Wait)?
+        && let Ended::Exited(exit) = session.wait()?
+    {
+        return Ok(exit.code);
+    }
+    let container = settle(engine, &container)?.ok_or_else(gone)?;
+    if container.state.status == Status::Created {
+        return Ok(0);
+    }
+    Ok(container.state.exit.map_or(0, |e| e.code))
+}

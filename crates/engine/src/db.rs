@@ -1,0 +1,179 @@
+//! The database: what was asked for, and what was last learned.
+//!
+//! SQLite in WAL mode. Transitions of containers commit with `synchronous=NORMAL`: no fsync, and after a power
+//! cut the newest of them may be gone, never torn. Images, tags and volumes commit with `FULL`. Nobody checkpoints
+//! on the way out: the log of a few frames stays, and [`checkpoint`] is a process of its own after an exit.
+//!
+//! No process opens this if it, or a parent it was forked from without exec, ever had it open: SQLite's POSIX locks
+//! live in process-global state, and a forked copy believes in locks it doesn't hold. [`Database::open`] asserts it.
+
+pub mod containers;
+pub mod events;
+pub mod images;
+pub mod sandboxes;
+mod schema;
+pub mod volumes;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use corten_model::Kind;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+/// The longest wait for another process's transaction; each takes well under a millisecond.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Frames of the write-ahead log after which an ended keeper has it folded into the database.
+const CHECKPOINT_FRAMES: u64 = 32;
+/// A page and its header in the write-ahead log.
+const FRAME_BYTES: u64 = 4096 + 24;
+
+/// Errors of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be opened or made.
+    #[error("open the database `{}`", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A newer binary made it.
+    #[error("the database `{}` has version {found}, this binary knows up to {known}", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A statement failed.
+    #[error("{what} in the database")]
+    Statement {
+        /// What was to be done.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A column holds what it can't hold.
+    #[error("the database has a bad value in {column}: {why}")]
+    Corrupt {
+        /// The column.
+        column: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// What database calls return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// What a caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Newer { .. } => Kind::Unsupported,
+            Error::Open { source, .. } | Error::Statement { source, .. } => match source.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull) => Kind::Unavailable,
+                Some(rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly) => Kind::Denied,
+                _ => Kind::Internal,
+            },
+            Error::Corrupt { .. } => Kind::Internal,
+        }
+    }
+
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Newer { .. } => Some("use the newer corten, or another `--root`".into()),
+            Error::Statement { source, .. } | Error::Open { source, .. } => match source.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::DiskFull) => Some("the disk is full: free some space".into()),
+                _ => None,
+            },
+            Error::Corrupt { .. } => Some("`corten system check` tells more".into()),
+        }
+    }
+}
+
+/// Names the statement that failed.
+pub(crate) fn doing<T>(what: &'static str, result: rusqlite::Result<T>) -> Result<T> {
+    result.map_err(|source| Error::Statement { what, source })
+}
+
+/// An open database.
+pub struct Database {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Database {
+    /// Opens `corten.db` below `data`, making it if it isn't there.
+    pub fn open(data: &Path) -> Result<Database> {
+        assert!(corten_sys::process::database_may_open(), "a forked process must not open the database");
+        corten_sys::process::note_database_open();
+        let path = data.join("corten.db");
+        let open = |source| Error::Open { path: path.clone(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+        let connection = Connection::open_with_flags(&path, flags).map_err(open)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(open)?;
+        connection
+            .execute_batch("PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; PRAGMA foreign_keys=ON;")
+            .map_err(open)?;
+        let mut database = Database { connection, path };
+        schema::bring_up_to_date(&mut database)?;
+        Ok(database)
+    }
+
+    /// Runs `body` in one write transaction: all of it or nothing.
+    pub fn write<T, E: From<Error>>(
+        &mut self,
+        body: impl FnOnce(&rusqlite::Transaction<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let transaction =
+            doing("begin a transaction", self.connection.transaction_with_behavior(TransactionBehavior::Immediate))?;
+        let value = body(&transaction)?;
+        doing("commit a transaction", transaction.commit())?;
+        Ok(value)
+    }
+
+    /// As [`Database::write`], and on the disk when it returns: for images, tags and volumes.
+    pub fn write_durably<T, E: From<Error>>(
+        &mut self,
+        body: impl FnOnce(&rusqlite::Transaction<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        doing("set synchronous=FULL", self.connection.execute_batch("PRAGMA synchronous=FULL"))?;
+        let value = self.write(body);
+        doing("set synchronous=NORMAL", self.connection.execute_batch("PRAGMA synchronous=NORMAL"))?;
+        value
+    }
+
+    /// The connection, for reading.
+    pub fn read(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// Whether the write-ahead log below `data` is long enough to make every opening slower.
+pub fn wants_checkpoint(data: &Path) -> bool {
+    std::fs::metadata(data.join("corten.db-wal")).is_ok_and(|m| m.len() > CHECKPOINT_FRAMES * FRAME_BYTES)
+}
+
+/// Folds the write-ahead log into the database, unless somebody else does it right now.
+pub fn checkpoint(data: &Path) -> Result<()> {
+    let lock = std::fs::File::create(data.join("checkpoint.lock"));
+    let Ok(lock) = lock else { return Ok(()) };
+    if lock.try_lock().is_err() {
+        return Ok(());
+    }
+    let database = Database::open(data)?;
+    doing("shorten the wait of a checkpoint", database.connection.busy_timeout(Duration::ZERO))?;
+    doing("checkpoint", database.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
+}

@@ -1,0 +1,102 @@
+//! Sandboxes: the namespaces that one or more containers share, and the host ids that are theirs while they live.
+
+use corten_model::SandboxId;
+use corten_model::idmap::DEFAULT_RANGE;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Result, doing};
+
+/// The first host id that a sandbox may get: above systemd's containers (524,288 to 1,879,048,191), and above
+/// what distributions put into /etc/subuid.
+pub const FIRST_ID: u32 = 0x7000_0000;
+/// The end of the pool: systemd's foreign ids begin at 2,147,352,576.
+pub const END_ID: u32 = 0x7FFE_0000;
+
+/// A range of host ids that others have: from /etc/subuid and /etc/subgid.
+pub type Taken = std::ops::Range<u32>;
+
+/// Inserts a sandbox without ids.
+pub fn insert(connection: &Connection, id: &SandboxId, created_ns: i64) -> Result<()> {
+    let insert = "INSERT INTO sandboxes (id, created_ns) VALUES (?1, ?2)";
+    doing("insert a sandbox", connection.execute(insert, params![id.as_str(), created_ns]))?;
+    Ok(())
+}
+
+/// The ids that the sandbox has now: first and count.
+pub fn range(connection: &Connection, id: &SandboxId) -> Result<Option<(u32, u32)>> {
+    let query = "SELECT uid_base, uid_count FROM sandboxes WHERE id = ?1 AND uid_base IS NOT NULL";
+    let found = connection.query_row(query, [id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+    doing("read a sandbox's ids", found)
+}
+
+/// Gives the sandbox `ranges` × 65,536 host ids that no living sandbox has. `None`: the pool is used up.
+///
+/// The search begins at a place drawn from the id, so that it ends at once while the pool is not nearly full, and
+/// ids of a container that ended are not the next one's.
+pub fn take_range(connection: &Connection, id: &SandboxId, ranges: u32, taken: &[Taken]) -> Result<Option<(u32, u32)>> {
+    let slots = (END_ID - FIRST_ID) / DEFAULT_RANGE;
+    let count = ranges * DEFAULT_RANGE;
+    let start = u32::from_str_radix(&id.as_str()[..7], 16).expect("an id is hex") % slots;
+    for slot in (start..slots).chain(0..start) {
+        let base = FIRST_ID + slot * DEFAULT_RANGE;
+        let Some(end) = base.checked_add(count).filter(|end| *end <= END_ID) else { continue };
+        if taken.iter().any(|t| t.start < end && base < t.end) {
+            continue;
+        }
+        let query = "SELECT 1 FROM sandboxes WHERE uid_base < ?1 AND uid_base + uid_count > ?2 LIMIT 1";
+        let other = connection.query_row(query, params![end, base], |_| Ok(())).optional();
+        if doing("look for free ids", other)?.is_none() {
+            let update = "UPDATE sandboxes SET uid_base = ?2, uid_count = ?3 WHERE id = ?1";
+            doing("take ids", connection.execute(update, params![id.as_str(), base, count]))?;
+            return Ok(Some((base, count)));
+        }
+    }
+    Ok(None)
+}
+
+/// Gives the sandbox's ids back if none of its containers is alive any more.
+pub fn release_range(connection: &Connection, id: &SandboxId) -> Result<()> {
+    let update = "UPDATE sandboxes SET uid_base = NULL, uid_count = NULL WHERE id = ?1 AND NOT EXISTS
+        (SELECT 1 FROM containers WHERE sandbox = ?1
+            AND (wanted = 'running' OR status IN ('running', 'paused', 'restarting')))";
+    doing("give ids back", connection.execute(update, [id.as_str()]))?;
+    Ok(())
+}
+
+/// Removes the sandbox if no container belongs to it any more.
+pub fn remove_if_empty(connection: &Connection, id: &SandboxId) -> Result<()> {
+    let delete = "DELETE FROM sandboxes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM containers WHERE sandbox = ?1)";
+    doing("remove a sandbox", connection.execute(delete, [id.as_str()]))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Database;
+    use super::*;
+
+    #[test]
+    fn living_sandboxes_never_share_ids() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut database = Database::open(dir.path()).unwrap();
+        // The same first digits: all begin their search at the same place.
+        let id = |n: u8| SandboxId::from_bytes(std::array::from_fn(|i| if i == 31 { n } else { 0 }));
+        let distinct: Vec<_> = (0..4).map(id).collect();
+        let mut seen: Vec<(u32, u32)> = Vec::new();
+        database
+            .write(|t| -> Result<()> {
+                for id in &distinct {
+                    insert(t, id, 0)?;
+                    let taken = FIRST_ID..FIRST_ID + 10;
+                    let range = take_range(t, id, 2, &[taken])?.expect("there is room");
+                    assert!(range.0 >= FIRST_ID + DEFAULT_RANGE, "subuid's range is left alone");
+                    assert!(seen.iter().all(|s| s.0 + s.1 <= range.0 || range.0 + range.1 <= s.0), "{seen:?} {range:?}");
+                    seen.push(range);
+                }
+                release_range(t, &distinct[0])?;
+                assert_eq!(super::range(t, &distinct[0])?, None);
+                Ok(())
+            })
+            .unwrap();
+    }
+}

@@ -1,0 +1,102 @@
+//! Rows of volumes.
+
+use std::collections::BTreeMap;
+
+use corten_model::{ContainerId, Name, VolumeId};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Error, Result, doing};
+
+/// One volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The name of its directory.
+    pub id: VolumeId,
+    /// What it is called.
+    pub name: Name,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it has no name of its own: it goes with its container on `rm -v` and `--rm`.
+    pub anonymous: bool,
+    /// When it was made.
+    pub created_ns: i64,
+}
+
+type Raw = (String, String, String, bool, i64);
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+}
+
+fn parse((id, name, labels, anonymous, created_ns): Raw) -> Result<Volume> {
+    let bad = |column, why: String| Error::Corrupt { column, why };
+    Ok(Volume {
+        id: id.parse().map_err(|e: corten_model::Invalid| bad("volumes.id", e.to_string()))?,
+        name: name.parse().map_err(|e: corten_model::Invalid| bad("volumes.name", e.to_string()))?,
+        labels: serde_json::from_str(&labels).map_err(|e| bad("volumes.labels", e.to_string()))?,
+        anonymous,
+        created_ns,
+    })
+}
+
+const COLUMNS: &str = "id, name, labels, anonymous, created_ns";
+
+/// Inserts a volume.
+pub fn insert(connection: &Connection, volume: &Volume) -> Result<()> {
+    let insert = "INSERT INTO volumes (id, name, labels, anonymous, created_ns) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let labels = serde_json::to_string(&volume.labels).expect("a map of strings is JSON");
+    let values = params![volume.id.as_str(), volume.name.as_str(), labels, volume.anonymous, volume.created_ns];
+    doing("insert a volume", connection.execute(insert, values))?;
+    Ok(())
+}
+
+/// The volume of this name.
+pub fn by_name(connection: &Connection, name: &str) -> Result<Option<Volume>> {
+    let query = format!("SELECT {COLUMNS} FROM volumes WHERE name = ?1");
+    doing("look a volume up", connection.query_row(&query, [name], raw).optional())?.map(parse).transpose()
+}
+
+/// All volumes by name.
+pub fn all(connection: &Connection) -> Result<Vec<Volume>> {
+    let mut statement =
+        doing("list volumes", connection.prepare(&format!("SELECT {COLUMNS} FROM volumes ORDER BY name")))?;
+    let rows = doing("list volumes", statement.query_map([], raw))?;
+    rows.map(|row| parse(doing("list volumes", row)?)).collect()
+}
+
+/// Notes that a container mounts a volume at `target`.
+pub fn attach(connection: &Connection, container: &ContainerId, volume: &VolumeId, target: &str) -> Result<()> {
+    let insert = "INSERT INTO container_volumes (container, volume, target) VALUES (?1, ?2, ?3)";
+    let values = params![container.as_str(), volume.as_str(), target];
+    doing("attach a volume", connection.execute(insert, values))?;
+    Ok(())
+}
+
+/// The volumes of a container, with where each is mounted.
+pub fn of_container(connection: &Connection, container: &ContainerId) -> Result<Vec<(Volume, String)>> {
+    let query = format!(
+        "SELECT {COLUMNS}, target FROM volumes JOIN container_volumes ON volume = id WHERE container = ?1 ORDER BY target"
+    );
+    let mut statement = doing("list a container's volumes", connection.prepare(&query))?;
+    let rows = statement.query_map([container.as_str()], |row| Ok((raw(row)?, row.get::<_, String>(5)?)));
+    let mut volumes = Vec::new();
+    for row in doing("list a container's volumes", rows)? {
+        let (volume, target) = doing("list a container's volumes", row)?;
+        volumes.push((parse(volume)?, target));
+    }
+    Ok(volumes)
+}
+
+/// Names of the containers that mount a volume.
+pub fn users(connection: &Connection, id: &VolumeId) -> Result<Vec<String>> {
+    let query = "SELECT DISTINCT c.name FROM containers c JOIN container_volumes v ON v.container = c.id WHERE v.volume = ?1";
+    let mut statement = doing("list a volume's containers", connection.prepare(query))?;
+    let rows = doing("list a volume's containers", statement.query_map([id.as_str()], |row| row.get(0)))?;
+    rows.map(|row| doing("list a volume's containers", row)).collect()
+}
+
+/// Removes a volume's row.
+pub fn remove(connection: &Connection, id: &VolumeId) -> Result<()> {
+    doing("remove a volume", connection.execute("DELETE FROM volumes WHERE id = ?1", [id.as_str()]))?;
+    Ok(())
+}

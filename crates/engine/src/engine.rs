@@ -1,0 +1,102 @@
+//! The handle that every verb takes.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use corten_model::ContainerId;
+use corten_storage::Store;
+
+use crate::db::Database;
+use crate::db::volumes::Volume;
+use crate::error::OnFile;
+use crate::timings::Timings;
+use crate::{Error, Result, Roots, fold, journal};
+
+/// One store, opened lazily: a command pays only for what it touches.
+pub struct Engine {
+    roots: Roots,
+    rootless: bool,
+    store: Store,
+    database: Option<Database>,
+    timings: Timings,
+}
+
+impl Engine {
+    /// Opens the store at `roots`, making it if it isn't there.
+    pub fn open(roots: Roots) -> Result<Engine> {
+        let rootless = !rustix::process::geteuid().is_root();
+        let store = Store::open(&roots.data, rootless)?;
+        make_run_root(&roots)?;
+        let mut timings = Timings::default();
+        timings.mark("store open");
+        Ok(Engine { roots, rootless, store, database: None, timings })
+    }
+
+    /// Where the state lies.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// Whether we have no power over the host.
+    pub fn is_rootless(&self) -> bool {
+        self.rootless
+    }
+
+    /// The stages of this command so far.
+    pub fn timings(&mut self) -> &mut Timings {
+        &mut self.timings
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The database, opened at the first call: then what keepers journalled is folded in.
+    pub(crate) fn database(&mut self) -> Result<&mut Database> {
+        if self.database.is_none() {
+            let mut database = Database::open(&self.roots.data)?;
+            let mut removed = Vec::new();
+            for id in journal::marked(&self.roots.run) {
+                if let Some(volumes) = fold::fold(&mut database, &self.store, &self.roots, &id)? {
+                    removed.push((id, volumes));
+                }
+            }
+            self.database = Some(database);
+            for (id, volumes) in removed {
+                crate::container::remove_bytes(self, &id, &volumes)?;
+            }
+            self.timings.mark("database open");
+        }
+        Ok(self.database.as_mut().expect("it was just opened"))
+    }
+
+    /// Folds the journal of one container, whether it is marked or not. `Some`: its row is gone, with these volumes.
+    pub(crate) fn fold(&mut self, id: &ContainerId) -> Result<Option<Vec<Volume>>> {
+        self.database()?;
+        let database = self.database.as_mut().expect("it was just opened");
+        fold::fold(database, &self.store, &self.roots, id)
+    }
+}
+
+/// The run root is on a tmpfs as a rule: the first command after a boot makes it. Only its owner may look inside.
+fn make_run_root(roots: &Roots) -> Result<()> {
+    let marks = journal::marks(&roots.run);
+    if marks.is_dir() {
+        return Ok(());
+    }
+    let make = |dir: &std::path::Path| std::fs::create_dir_all(dir).on("make the directory", dir);
+    make(&roots.run)?;
+    std::fs::set_permissions(&roots.run, Permissions::from_mode(0o700)).on("close the directory", &roots.run)?;
+    for dir in ["c", "seccomp"] {
+        make(&roots.run.join(dir))?;
+    }
+    make(&marks)
+}
+
+/// 32 random bytes: an id.
+pub(crate) fn random_id() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let flags = rustix::rand::GetRandomFlags::empty();
+    rustix::rand::getrandom(&mut bytes[..], flags).map_err(Error::Random)?;
+    Ok(bytes)
+}

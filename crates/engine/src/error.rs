@@ -1,0 +1,227 @@
+//! The errors at the engine's door.
+
+use std::path::PathBuf;
+
+use corten_model::{Invalid, Kind};
+
+use crate::{attach, call, db};
+
+/// What the engine returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Any error of the engine. Its text names the operation and the object; the cause is its source.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A value can't be used.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// An object that isn't there.
+    #[error("no such {what}: `{name}`")]
+    NoSuch {
+        /// `container`, `image`, `volume`.
+        what: &'static str,
+        /// What was typed.
+        name: String,
+    },
+    /// A prefix that several objects have.
+    #[error("several {what}s have an id that begins with `{prefix}`")]
+    Ambiguous {
+        /// `container`, `image`.
+        what: &'static str,
+        /// What was typed.
+        prefix: String,
+    },
+    /// A name that another container has.
+    #[error("the name `{name}` is in use by container {by}")]
+    NameInUse {
+        /// The name.
+        name: String,
+        /// The other container's short id.
+        by: String,
+    },
+    /// The container's state forbids it.
+    #[error("container `{name}` is {state}")]
+    State {
+        /// The container.
+        name: String,
+        /// `not running`, `running`.
+        state: &'static str,
+    },
+    /// Containers use it.
+    #[error("{what} `{name}` is in use by container `{by}`")]
+    InUse {
+        /// `image`, `volume`.
+        what: &'static str,
+        /// The object.
+        name: String,
+        /// One of its users.
+        by: String,
+    },
+    /// Several names.
+    #[error("image `{id}` has several names: {names}")]
+    SeveralNames {
+        /// The image.
+        id: String,
+        /// Its names.
+        names: String,
+    },
+    /// No command in the image and none given.
+    #[error("no command is given and image `{0}` has none")]
+    NoCommand(String),
+    /// All ranges of ids are in use by running containers.
+    #[error("no {0} free host ids are left for the container's user namespace")]
+    NoIds(u32),
+    /// A file or directory.
+    #[error("{what} `{}`", .path.display())]
+    File {
+        /// What was to be done.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Random bytes for an id.
+    #[error("read random bytes")]
+    Random(#[source] rustix::io::Errno),
+    /// What was asked for isn't built for this situation.
+    #[error("{what} is not supported {when}")]
+    Unsupported {
+        /// The feature.
+        what: String,
+        /// The situation.
+        when: &'static str,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// The store.
+    #[error(transparent)]
+    Storage(#[from] corten_storage::Error),
+    /// Images.
+    #[error(transparent)]
+    Images(#[from] corten_images::Error),
+    /// Cgroups.
+    #[error(transparent)]
+    Cgroup(#[from] corten_runtime::cgroup::Error),
+    /// The keeper.
+    #[error(transparent)]
+    Keeper(#[from] call::Error),
+    /// A session.
+    #[error(transparent)]
+    Session(#[from] attach::Error),
+    /// The user namespace of an ordinary user's commands.
+    #[error(transparent)]
+    Inside(#[from] crate::inside::Error),
+    /// An operation on an object, and why it failed.
+    #[error("cannot {doing} `{name}`")]
+    Cannot {
+        /// `start container`.
+        doing: &'static str,
+        /// The object as it was typed.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
+}
+
+impl Error {
+    /// What a caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Invalid(_) | Error::NoCommand(_) => Kind::Invalid,
+            Error::NoSuch { .. } => Kind::NotFound,
+            Error::Ambiguous { .. }
+            | Error::NameInUse { .. }
+            | Error::State { .. }
+            | Error::InUse { .. }
+            | Error::SeveralNames { .. } => Kind::Conflict,
+            Error::NoIds(_) => Kind::Unavailable,
+            Error::File { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => Kind::NotFound,
+                std::io::ErrorKind::PermissionDenied => Kind::Denied,
+                std::io::ErrorKind::StorageFull => Kind::Unavailable,
+                _ => Kind::Internal,
+            },
+            Error::Random(_) => Kind::Internal,
+            Error::Unsupported { .. } => Kind::Unsupported,
+            Error::Database(e) => e.kind(),
+            Error::Storage(e) => e.kind(),
+            Error::Images(e) => e.kind(),
+            Error::Cgroup(e) => e.kind(),
+            Error::Keeper(e) => e.kind(),
+            Error::Session(_) => Kind::Internal,
+            Error::Inside(e) => e.kind(),
+            Error::Cannot { source, .. } => source.kind(),
+        }
+    }
+
+    /// What to try instead.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Invalid(e) => e.hint.clone(),
+            Error::NoSuch { what: "image", name } => Some(format!(
+                "there are no registries yet: `corten import FILE.tar {name}` makes an image, `corten run hello` needs none"
+            )),
+            Error::NoSuch { what: "container", .. } => Some("`corten ps -a` lists them".into()),
+            Error::NoSuch { .. } => Some("`corten volume ls` lists them".into()),
+            Error::Ambiguous { .. } => Some("type more digits".into()),
+            Error::NameInUse { name, .. } => {
+                Some(format!("remove it (`corten rm {name}`) or choose another `--name`"))
+            }
+            Error::State { state: "running", .. } => Some("stop it first, or use `-f`".into()),
+            Error::State { name, .. } => Some(format!("`corten start {name}` starts it")),
+            Error::InUse { .. } => Some("remove the container first".into()),
+            Error::SeveralNames { .. } => Some("use `-f` to remove all of them".into()),
+            Error::NoCommand(_) => Some("write the command after the image".into()),
+            Error::NoIds(_) => Some("stop some containers, or use `--userns=host`".into()),
+            Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("the disk is full: free some space".into())
+            }
+            Error::File { .. } | Error::Random(_) | Error::Unsupported { .. } | Error::Session(_) => None,
+            Error::Database(e) => e.hint(),
+            Error::Storage(e) => e.hint(),
+            Error::Images(e) => e.hint(),
+            Error::Cgroup(e) => e.hint(),
+            Error::Keeper(e) => e.hint(),
+            Error::Inside(e) => e.hint(),
+            Error::Cannot { source, .. } => source.hint(),
+        }
+    }
+
+    /// The exit code of `run`, `create`, `start` and `exec`: 125 is ours, 126 and 127 the command's.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Keeper(e) => e.exit_code(),
+            Error::Cannot { source, .. } => source.exit_code(),
+            _ => 125,
+        }
+    }
+}
+
+/// Says what was being done to which object when it failed.
+pub(crate) trait Doing<T> {
+    /// `cannot {doing} {name}`, caused by the error.
+    fn doing(self, doing: &'static str, name: &str) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Doing<T> for std::result::Result<T, E> {
+    fn doing(self, doing: &'static str, name: &str) -> Result<T> {
+        self.map_err(|e| Error::Cannot { doing, name: name.to_owned(), source: Box::new(e.into()) })
+    }
+}
+
+/// Names the file of an I/O error.
+pub(crate) trait OnFile<T> {
+    /// `{what} {path}`, caused by the error.
+    fn on(self, what: &'static str, path: &std::path::Path) -> Result<T>;
+}
+
+impl<T> OnFile<T> for std::io::Result<T> {
+    fn on(self, what: &'static str, path: &std::path::Path) -> Result<T> {
+        self.map_err(|source| Error::File { what, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,305 @@
+//! Work on files that have other owners: done directly as root, in a user namespace of its own for an ordinary user.
+//!
+//! An ordinary user's containers write files with subordinate ids, which the user itself can neither make nor remove. For
+//! them the binary spawns itself, enters a new user namespace with the user's whole map, does one [`Job`] and ends.
+//! Such a process never opens the database.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use corten_model::{ContainerId, Digest, Kind, VolumeId};
+use corten_storage::{Limits, Store, Unpacked, snapshot, tree};
+use serde::{Deserialize, Serialize};
+
+use crate::keeper::protocol::{self, Failure};
+use crate::{Engine, Result, call, ids};
+
+/// The name under which the binary is spawned for it.
+pub const PERSONALITY: &str = "corten-inside";
+/// Copied at once to a spawned process.
+const CHUNK_BYTES: usize = 128 << 10;
+
+/// Errors of such work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The process can't be spawned or spoken with.
+    #[error("work in a user namespace")]
+    Spawn(#[source] io::Error),
+    /// The namespace's maps can't be written.
+    #[error("write the id maps")]
+    Maps(#[source] corten_runtime::StartError),
+    /// The process ended without an answer.
+    #[error("the process in the user namespace ended without an answer")]
+    Silent,
+    /// The work failed there.
+    #[error(transparent)]
+    Failed(call::Refusal),
+}
+
+impl Error {
+    /// What a caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Spawn(_) | Error::Silent => Kind::Unavailable,
+            Error::Maps(e) => e.kind(),
+            Error::Failed(refusal) => refusal.kind(),
+        }
+    }
+
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Maps(e) => e.hint(),
+            Error::Failed(refusal) => refusal.hint(),
+            Error::Spawn(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                Some("user namespaces may be switched off: see `sysctl kernel.unprivileged_userns_clone`".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One piece of work.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "kebab-case")]
+enum Job {
+    /// Unpack the tar that comes through the second descriptor.
+    Unpack { root: PathBuf, parent: Option<Digest> },
+    /// Remove whole trees.
+    RemoveTrees { paths: Vec<PathBuf> },
+    /// Remove layers.
+    RemoveLayers { root: PathBuf, chains: Vec<Digest> },
+    /// Make a volume's data, filled with what layers (top first) have at a path.
+    MakeVolume { root: PathBuf, id: VolumeId, image: Option<(Vec<PathBuf>, String)> },
+    /// Compare the store with its rows.
+    Check { root: PathBuf, live: LiveLists, repair: bool },
+}
+
+/// What the rows name.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct LiveLists {
+    pub containers: Vec<ContainerId>,
+    pub layers: Vec<Digest>,
+    pub blobs: Vec<Digest>,
+    pub volumes: Vec<VolumeId>,
+}
+
+/// What came of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Outcome {
+    unpacked: Option<Unpacked>,
+    findings: Vec<Finding>,
+}
+
+/// A finding on its way between processes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    pub what: String,
+    pub path: PathBuf,
+    pub repaired: bool,
+}
+
+fn perform(job: Job, rootless: bool, input: &mut dyn Read) -> std::result::Result<Outcome, corten_storage::Error> {
+    let mut outcome = Outcome::default();
+    match job {
+        Job::Unpack { root, parent } => {
+            let store = Store::open(&root, rootless)?;
+            outcome.unpacked = Some(store.layers().unpack(input, parent.as_ref(), &Limits::default())?);
+        }
+        Job::RemoveTrees { paths } => paths.iter().try_for_each(|path| tree::remove(path))?,
+        Job::RemoveLayers { root, chains } => {
+            let store = Store::open(&root, rootless)?;
+            chains.iter().try_for_each(|chain| store.layers().remove(chain))?;
+        }
+        Job::MakeVolume { root, id, image } => {
+            let store = Store::open(&root, rootless)?;
+            store.volumes().create(&id)?;
+            if let Some((lowers, path)) = image {
+                let view = snapshot::view(&lowers, rootless)?;
+                store.volumes().fill(&id, view.as_fd(), Path::new(&path))?;
+            }
+        }
+        Job::Check { root, live, repair } => {
+            let store = Store::open(&root, rootless)?;
+            let live = corten_storage::Live {
+                containers: live.containers.into_iter().collect(),
+                layers: live.layers.into_iter().collect(),
+                blobs: live.blobs.into_iter().collect(),
+                volumes: live.volumes.into_iter().collect(),
+            };
+            for finding in corten_storage::check(&store, &live, repair)? {
+                let what = finding.problem.to_string();
+                outcome.findings.push(Finding { what, path: finding.path, repaired: finding.repaired });
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Does the job here, or in a user namespace if we are not root.
+fn run(rootless: bool, job: Job, input: &mut dyn Read) -> Result<Outcome> {
+    if !rootless {
+        return Ok(perform(job, false, input)?);
+    }
+    Ok(Worker::spawn()?.run(&job, input)?)
+}
+
+/// Removes whole trees.
+pub(crate) fn remove_trees(engine: &Engine, paths: &[PathBuf]) -> Result<()> {
+    let existing: Vec<PathBuf> = paths.iter().filter(|p| p.symlink_metadata().is_ok()).cloned().collect();
+    if existing.is_empty() {
+        return Ok(());
+    }
+    run(engine.is_rootless(), Job::RemoveTrees { paths: existing }, &mut io::empty()).map(drop)
+}
+
+/// Removes layers that no image has any more, highest first.
+pub(crate) fn remove_layers(engine: &Engine, chains: Vec<Digest>) -> Result<()> {
+    if chains.is_empty() {
+        return Ok(());
+    }
+    let job = Job::RemoveLayers { root: engine.roots().data.clone(), chains };
+    run(engine.is_rootless(), job, &mut io::empty()).map(drop)
+}
+
+/// Makes a volume's data, filled with what an image's layers have at a path.
+pub(crate) fn make_volume(engine: &Engine, id: &VolumeId, image: Option<(&[PathBuf], &str)>) -> Result<()> {
+    let image = image.map(|(lowers, path)| (lowers.to_vec(), path.to_owned()));
+    let job = Job::MakeVolume { root: engine.roots().data.clone(), id: id.clone(), image };
+    run(engine.is_rootless(), job, &mut io::empty()).map(drop)
+}
+
+/// Compares the store with its rows.
+pub(crate) fn check(engine: &Engine, live: LiveLists, repair: bool) -> Result<Vec<Finding>> {
+    let job = Job::Check { root: engine.roots().data.clone(), live, repair };
+    Ok(run(engine.is_rootless(), job, &mut io::empty())?.findings)
+}
+
+/// Unpacks layers the way this user can.
+pub(crate) struct Unpacker {
+    root: PathBuf,
+    rootless: bool,
+}
+
+impl Unpacker {
+    /// For the engine's store.
+    pub fn new(engine: &Engine) -> Self {
+        Self { root: engine.roots().data.clone(), rootless: engine.is_rootless() }
+    }
+}
+
+impl corten_images::Unpack for Unpacker {
+    fn unpack(
+        &self,
+        tar: &mut dyn Read,
+        parent: Option<&Digest>,
+    ) -> std::result::Result<Unpacked, corten_images::UnpackError> {
+        let job = Job::Unpack { root: self.root.clone(), parent: parent.cloned() };
+        let unpacked = run(self.rootless, job, tar).and_then(|o| o.unpacked.ok_or(Error::Silent.into()));
+        unpacked.map_err(|error| {
+            let (kind, hint, message) = (error.kind(), error.hint(), error.to_string());
+            let source = std::error::Error::source(&error).map(|cause| cause.to_string().into());
+            corten_images::UnpackError { kind, hint, message, source }
+        })
+    }
+}
+
+/// A process of ours that is about to enter its user namespace.
+struct Worker {
+    socket: OwnedFd,
+    input: Option<OwnedFd>,
+    pid: i32,
+}
+
+impl Worker {
+    fn spawn() -> std::result::Result<Worker, Error> {
+        let spawn = |e: rustix::io::Errno| Error::Spawn(e.into());
+        let (family, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM);
+        let pair = rustix::net::socketpair(family, kind, rustix::net::SocketFlags::CLOEXEC, None);
+        let (socket, theirs) = pair.map_err(spawn)?;
+        let (reader, input) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(spawn)?;
+        let passed = [theirs.as_fd(), reader.as_fd()];
+        let pid = corten_sys::spawn::spawn_self(PERSONALITY, &passed, &[]).map_err(Error::Spawn)?;
+        Ok(Worker { socket, input: Some(input), pid })
+    }
+
+    fn run(mut self, job: &Job, input: &mut dyn Read) -> std::result::Result<Outcome, Error> {
+        let answer = self.converse(job, input);
+        let pid = rustix::process::Pid::from_raw(self.pid).expect("a spawned process has a pid");
+        // It ends by itself when its socket closes; without this it stays a zombie until we end.
+        let Worker { socket, .. } = self;
+        drop(socket);
+        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+        answer
+    }
+
+    fn converse(&mut self, job: &Job, input: &mut dyn Read) -> std::result::Result<Outcome, Error> {
+        // First it says that it is in its namespace, or why it can't be.
+        self.answer()?;
+        let (map, _) = ids::rootless_map().map_err(|e| Error::Spawn(io::Error::other(e)))?;
+        corten_runtime::write_id_maps(self.pid, &map, true).map_err(Error::Maps)?;
+        let mut frame = Vec::new();
+        protocol::push_json(&mut frame, protocol::Kind::Request, job);
+        protocol::send_all(self.socket.as_fd(), &frame).map_err(Error::Spawn)?;
+        if let Job::Unpack { .. } = job {
+            self.feed(input)?;
+        }
+        self.answer()
+    }
+
+    /// Hands the input over and closes the pipe; a worker that doesn't want all of it says why in its answer.
+    fn feed(&mut self, input: &mut dyn Read) -> std::result::Result<(), Error> {
+        let Some(pipe) = self.input.take() else { return Ok(()) };
+        let mut pipe = std::fs::File::from(pipe);
+        let mut buffer = vec![0; CHUNK_BYTES];
+        loop {
+            let count = input.read(&mut buffer).map_err(Error::Spawn)?;
+            if count == 0 || pipe.write_all(&buffer[..count]).is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn answer(&self) -> std::result::Result<Outcome, Error> {
+        let frame = protocol::receive_frame(&self.socket).map_err(Error::Spawn)?;
+        let (_, payload) = frame.ok_or(Error::Silent)?;
+        match serde_json::from_slice(&payload) {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(failure)) => Err(Error::Failed(Failure::into(failure))),
+            Err(e) => Err(Error::Spawn(e.into())),
+        }
+    }
+}
+
+/// The main function of the spawned process.
+pub fn main() -> u8 {
+    match work() {
+        Ok(()) => 0,
+        // Whoever asked was told over the socket, or is gone.
+        Err(_) => 1,
+    }
+}
+
+fn work() -> io::Result<()> {
+    let socket = corten_sys::spawn::take_passed(0)?;
+    let input = corten_sys::spawn::take_passed(1)?;
+    let say = |answer: &std::result::Result<Outcome, Failure>| {
+        let mut frame = Vec::new();
+        protocol::push_json(&mut frame, protocol::Kind::Reply, answer);
+        protocol::send_all(socket.as_fd(), &frame)
+    };
+    if let Err(errno) = corten_sys::process::unshare(rustix::thread::UnshareFlags::NEWUSER) {
+        let error = io::Error::from(errno);
+        return say(&Err(Failure::new(&Error::Spawn(error), Kind::Denied, 125, None)));
+    }
+    say(&Ok(Outcome::default()))?;
+    let Some((_, payload)) = protocol::receive_frame(&socket)? else { return Ok(()) };
+    let job: Job = serde_json::from_slice(&payload)?;
+    let root = rustix::fs::Uid::ROOT;
+    rustix::thread::set_thread_res_uid(root, root, root)?;
+    let group = rustix::fs::Gid::ROOT;
+    rustix::thread::set_thread_res_gid(group, group, group)?;
+    let result = perform(job, true, &mut std::fs::File::from(input));
+    say(&result.map_err(|e| Failure::new(&e, e.kind(), 125, e.hint())))
+}

@@ -1,0 +1,396 @@
+//! The keeper: one small single-threaded process per running container, the actor that owns it while it lives.
+//!
+//! ```text
+//! Prepare ──▶ ready ──Start──▶ running ──exit──▶ journalled ──▶ reported ──▶ torn down ──▶ settled, gone
+//!    └─ caller hangs up: torn down     Adopt ─▶ running (the keeper before it was killed)
+//! ```
+//! Every transition of a running container comes through its socket, one after the other: no locks. It speaks no SQL,
+//! holds no container's bytes back without bound, and outlives the command that started it and the binary's upgrade.
+//! It decides nothing that was not asked for.
+
+mod adopt;
+mod client;
+mod end;
+pub mod log;
+pub mod places;
+mod process;
+pub mod protocol;
+mod requests;
+mod slots;
+mod start;
+mod streams;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use corten_model::state::Exit;
+use rustix::event::epoll::{self, EventFlags};
+
+use self::client::{Client, Incoming};
+use self::process::Process;
+use self::protocol::{Failure, Kind, Reply, Request};
+use self::slots::{Key, Slots};
+use crate::journal;
+use crate::logs::Stream;
+
+pub use self::start::{cgroup_path, open_process};
+
+/// The name under which the binary is spawned to be a keeper.
+pub const PERSONALITY: &str = "corten-keeper";
+/// Events taken at once.
+const EVENTS: usize = 16;
+/// Clients at once; more are turned away.
+const CLIENTS_MAX: usize = 256;
+/// How long a keeper waits for the command that started a `--rm` container to take its row away.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Listener,
+    Client(Key),
+    Pidfd(Key),
+    Out(Key),
+    Err(Key),
+    Input(Key),
+}
+
+impl Source {
+    fn data(self) -> epoll::EventData {
+        let (role, key) = match self {
+            Source::Listener => (0, 0),
+            Source::Client(key) => (1, key.bits()),
+            Source::Pidfd(key) => (2, key.bits()),
+            Source::Out(key) => (3, key.bits()),
+            Source::Err(key) => (4, key.bits()),
+            Source::Input(key) => (5, key.bits()),
+        };
+        epoll::EventData::new_u64((role << 56) | key)
+    }
+
+    fn from_data(data: epoll::EventData) -> Self {
+        let key = Key::from_bits(data.u64());
+        match data.u64() >> 56 {
+            1 => Source::Client(key),
+            2 => Source::Pidfd(key),
+            3 => Source::Out(key),
+            4 => Source::Err(key),
+            5 => Source::Input(key),
+            _ => Source::Listener,
+        }
+    }
+}
+
+/// Who asked for the end, and when patience ends.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stopping {
+    asked: bool,
+    kill_at: Option<Instant>,
+}
+
+/// A keeper with its container running.
+struct Keeper {
+    epoll: OwnedFd,
+    prepared: start::Prepared,
+    clients: Slots<Client>,
+    processes: Slots<Process>,
+    /// The container's first process.
+    main: Key,
+    log: log::Log,
+    journal: journal::Writer,
+    stopping: Stopping,
+    /// All processes of the container are ours to kill at its end: it has no pid namespace of its own.
+    sweep: bool,
+    auto_remove: bool,
+    ended: Option<Exit>,
+    settled: bool,
+    settle_by: Option<Instant>,
+}
+
+/// The main function of the keeper's process: its caller's socket is the first descriptor that was passed.
+pub fn main() -> u8 {
+    match run() {
+        Ok(()) => 0,
+        // Nobody is there to be told: whoever asked was told over the socket.
+        Err(_) => 1,
+    }
+}
+
+fn run() -> io::Result<()> {
+    let socket = corten_sys::spawn::take_passed(0)?;
+    let mut stamps = Stamps::default();
+    stamps.mark("keeper: main");
+    let Some(Request::Prepare(request)) = receive(&socket)? else { return Ok(()) };
+    let mut prepared = match start::prepare(request) {
+        Ok(prepared) => prepared,
+        Err(e) => return answer(&socket, &Reply::Failed(Failure::new(&e, e.kind(), e.exit_code(), e.hint()))),
+    };
+    stamps.mark("keeper: cgroup, socket, pipes");
+    crate::steps::reached("keeper.prepared");
+    match receive(&socket)? {
+        Some(Request::Start(request)) => {
+            stamps.mark("keeper: plan received");
+            crate::steps::reached("keeper.received");
+            let cell = std::cell::RefCell::new(&mut stamps);
+            let started = start::start(&mut prepared, &request, &|stage| cell.borrow_mut().mark(stage));
+            match started {
+                Ok((process, started)) => begin(prepared, socket, &request, process, started, stamps),
+                Err(e) => {
+                    end::abandon(&prepared);
+                    answer(&socket, &Reply::Failed(Failure::new(&e, e.kind(), e.exit_code(), e.hint())))
+                }
+            }
+        }
+        Some(Request::Adopt(request)) => adopt::take_over(prepared, socket, &request),
+        _ => {
+            end::abandon(&prepared);
+            Ok(())
+        }
+    }
+}
+
+/// Names of stages and when each ended.
+#[derive(Default)]
+struct Stamps(Vec<(String, u64)>);
+
+impl Stamps {
+    fn mark(&mut self, stage: &'static str) {
+        self.0.push((stage.to_owned(), crate::timings::monotonic_ns()));
+    }
+}
+
+/// Reads one request from a blocking socket; `None`: the caller hung up or doesn't speak our protocol.
+fn receive(socket: &OwnedFd) -> io::Result<Option<Request>> {
+    Ok(match protocol::receive_frame(socket)? {
+        Some((Some(Kind::Request), payload)) => serde_json::from_slice(&payload).ok(),
+        _ => None,
+    })
+}
+
+fn answer(socket: &OwnedFd, reply: &Reply) -> io::Result<()> {
+    let mut frame = Vec::new();
+    protocol::push_json(&mut frame, Kind::Reply, reply);
+    protocol::send_all(socket.as_fd(), &frame)
+}
+
+/// Journals that it runs, tells the caller, and looks after it to the end.
+fn begin(
+    prepared: start::Prepared,
+    socket: OwnedFd,
+    request: &protocol::Start,
+    process: Process,
+    started: corten_runtime::Started,
+    mut stamps: Stamps,
+) -> io::Result<()> {
+    stamps.mark("keeper: started");
+    crate::steps::reached("keeper.started");
+    let (pid, ticks) = (process.pid, process.ticks);
+    let sweep = !request.spec.linux.has(corten_runtime::NsKind::Pid);
+    let options = KeeperOptions { sweep, auto_remove: request.auto_remove, log: request.log };
+    let mut keeper = Keeper::new(prepared, process, options)?;
+    let external = serde_json::to_value(&started.external).unwrap_or_default();
+    keeper.journal.append(journal::Event::Started { boot: boot_id(), pid, ticks, external })?;
+    crate::steps::reached("keeper.journalled");
+    let warnings = keeper.prepared.warnings.drain(..).chain(started.warnings).collect();
+    let main = keeper.main;
+    let caller = keeper.add_client(socket)?;
+    let client = keeper.clients.get_mut(caller).expect("it was just added");
+    client.starter = true;
+    client.process = Some(main);
+    client.streams = request.attach.unwrap_or_default();
+    stamps.mark("keeper: journalled");
+    client.push_json(Kind::Reply, &Reply::Started { pid, ticks, warnings, stamps: stamps.0 });
+    keeper.flush_client(caller);
+    keeper.serve()
+}
+
+/// The boot's id: pids mean nothing in another one.
+pub fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim_end().to_owned()
+}
+
+/// What a keeper knows about its container beside the process.
+struct KeeperOptions {
+    sweep: bool,
+    auto_remove: bool,
+    log: protocol::LogLimits,
+}
+
+impl Keeper {
+    fn new(prepared: start::Prepared, process: Process, options: KeeperOptions) -> io::Result<Keeper> {
+        let request = &prepared.request;
+        let dir = request.data.join("containers").join(request.id.as_str());
+        let journal = journal::Writer::open(journal::Places::new(&dir, &request.run, &request.id))?;
+        let log = log::Log::new(log::path(&dir, &request.id), options.log);
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &prepared.listener, Source::Listener.data(), EventFlags::IN)?;
+        let mut processes = Slots::default();
+        let main = processes.insert(process);
+        let mut keeper = Keeper {
+            epoll,
+            prepared,
+            clients: Slots::default(),
+            processes,
+            main,
+            log,
+            journal,
+            stopping: Stopping::default(),
+            sweep: options.sweep,
+            auto_remove: options.auto_remove,
+            ended: None,
+            settled: false,
+            settle_by: None,
+        };
+        keeper.watch_process(main)?;
+        Ok(keeper)
+    }
+
+    fn serve(mut self) -> io::Result<()> {
+        while !self.is_over() {
+            let mut events = [const { epoll::Event { flags: EventFlags::empty(), data: epoll::EventData::new_u64(0) } }; EVENTS];
+            let timeout = self.timeout().map(|t| rustix::event::Timespec {
+                tv_sec: t.as_secs() as i64,
+                tv_nsec: t.subsec_nanos().into(),
+            });
+            let count = match epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()) {
+                Ok(count) => count,
+                Err(rustix::io::Errno::INTR) => 0,
+                Err(e) => return Err(e.into()),
+            };
+            for event in &events[..count] {
+                self.react(Source::from_data(event.data), event.flags);
+            }
+            self.check_patience();
+        }
+        self.leave();
+        Ok(())
+    }
+
+    fn react(&mut self, source: Source, flags: EventFlags) {
+        match source {
+            Source::Listener => self.accept(),
+            Source::Client(key) => {
+                if flags.contains(EventFlags::OUT) {
+                    self.flush_client(key);
+                }
+                if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+                    self.hear(key);
+                }
+            }
+            Source::Pidfd(key) => self.process_ended(key),
+            Source::Out(key) => {
+                if flags.contains(EventFlags::OUT) {
+                    self.feed(key);
+                }
+                if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+                    self.relay(key, Stream::Stdout);
+                }
+            }
+            Source::Err(key) => self.relay(key, Stream::Stderr),
+            Source::Input(key) => self.feed(key),
+        }
+    }
+
+    fn accept(&mut self) {
+        let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
+        let Ok(socket) = rustix::net::accept_with(&self.prepared.listener, flags) else { return };
+        // One too many is closed at once: it sees a hang-up.
+        if self.clients.keys().len() < CLIENTS_MAX {
+            let _ = self.add_client(socket);
+        }
+    }
+
+    fn add_client(&mut self, socket: OwnedFd) -> io::Result<Key> {
+        places::set_nonblocking(&socket)?;
+        let key = self.clients.insert(Client::new(socket));
+        let client = self.clients.get_mut(key).expect("it was just inserted");
+        epoll::add(&self.epoll, client.as_fd(), Source::Client(key).data(), EventFlags::IN)?;
+        client.watched = EventFlags::IN;
+        Ok(key)
+    }
+
+    /// Reads what a client says, as long as it isn't stalled.
+    fn hear(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if client.stalled {
+            // Only a hang-up wakes us for a client that isn't read.
+            return self.drop_client(key);
+        }
+        match client.receive() {
+            Incoming::Bytes => self.obey(key),
+            Incoming::Nothing => {}
+            Incoming::Gone => self.drop_client(key),
+        }
+    }
+
+    /// Acts on the whole frames that a client sent.
+    fn obey(&mut self, key: Key) {
+        while let Some(client) = self.clients.get_mut(key)
+            && !client.stalled
+        {
+            match client.next_frame() {
+                Ok(Some((kind, payload))) => self.handle(key, kind, &payload),
+                Ok(None) => break,
+                Err(_) => return self.drop_client(key),
+            }
+        }
+        self.flush_client(key);
+    }
+
+    /// Sends what can be sent and watches for what can't.
+    fn flush_client(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if client.flush().is_err() {
+            return self.drop_client(key);
+        }
+        let mut wanted = EventFlags::empty();
+        wanted.set(EventFlags::IN, !client.stalled);
+        wanted.set(EventFlags::OUT, client.is_behind());
+        if wanted != client.watched {
+            client.watched = wanted;
+            // The socket is open and registered: nothing can fail but memory, which the next event tries again.
+            let _ = epoll::modify(&self.epoll, client.as_fd(), Source::Client(key).data(), wanted);
+        }
+        self.release_held();
+    }
+
+    fn drop_client(&mut self, key: Key) {
+        let Some(client) = self.clients.remove(key) else { return };
+        let _ = epoll::delete(&self.epoll, client.as_fd());
+        // `run -i`: input ends with the command that gave it, as Docker's StdinOnce.
+        if client.starter
+            && client.streams.stdin
+            && let Some(process) = client.process
+        {
+            self.end_input(process);
+        }
+        self.release_held();
+    }
+
+    fn watch(&self, fd: BorrowedFd<'_>, source: Source, flags: EventFlags) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, source.data(), flags)?)
+    }
+
+    /// Whether nothing is left to do.
+    fn is_over(&self) -> bool {
+        let behind = self.clients.iter().any(Client::is_behind);
+        let unsettled = self.auto_remove && !self.settled && self.clients.iter().any(|c| c.starter);
+        let patient = self.settle_by.is_none_or(|by| Instant::now() < by);
+        self.ended.is_some() && !behind && !(unsettled && patient)
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let until = [self.stopping.kill_at, self.settle_by].into_iter().flatten().min()?;
+        Some(until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Kills what didn't obey in time.
+    fn check_patience(&mut self) {
+        if self.stopping.kill_at.is_some_and(|at| at <= Instant::now()) {
+            self.stopping.kill_at = None;
+            self.kill_everything();
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! A keeper that takes over from one that was killed.
+//!
+//! The pipes are opened again, the exit code will be asked of the kernel (PIDFD_GET_INFO). What the one before held
+//! alone is lost: standard input, the terminal, the streams of execs.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use super::places::{self, Pipe};
+use super::process::Process;
+use super::protocol::{Adopt, Reply};
+use super::{Keeper, KeeperOptions, answer, end, start};
+
+/// Looks after a container that runs already, to its end.
+pub fn take_over(prepared: start::Prepared, socket: OwnedFd, request: &Adopt) -> io::Result<()> {
+    let (run, id) = (prepared.request.run.clone(), prepared.request.id.clone());
+    let pidfd = match start::open_process(request.pid, request.ticks) {
+        Ok(pidfd) => pidfd,
+        Err(e) => {
+            end::abandon(&prepared);
+            return Err(e);
+        }
+    };
+    let reader = |pipe| if request.terminal { None } else { places::open_reader(&run, &id, pipe).ok() };
+    let process = Process {
+        exec: None,
+        pid: request.pid,
+        ticks: request.ticks,
+        pidfd,
+        out: reader(Pipe::Out),
+        err: reader(Pipe::Err),
+        input: None,
+        backlog: Default::default(),
+        input_ends: true,
+        held: false,
+        terminal: false,
+        exit: None,
+        adopted: true,
+    };
+    // Whether it has a pid namespace of its own isn't known here: killing what is left of its cgroup is right in both.
+    let options = KeeperOptions { sweep: true, auto_remove: request.auto_remove, log: request.log };
+    let mut keeper = Keeper::new(prepared, process, options)?;
+    answer(&socket, &Reply::Done)?;
+    keeper.settled = false;
+    keeper.serve()
+}

@@ -1,0 +1,143 @@
+//! One connection of a keeper: frames in, frames out, never blocking, never more than a bounded number of bytes.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::epoll::EventFlags;
+
+use crate::attach::AttachOptions;
+use crate::keeper::protocol::{self, Kind};
+use crate::keeper::slots::Key;
+use crate::logs::Stream;
+
+/// Unsent bytes of one client above which the process's output is not read: a slow reader slows the process down.
+const OUTBOX_HIGH_BYTES: usize = 256 << 10;
+/// Read at once from a client.
+const READ_BYTES: usize = 32 << 10;
+/// Capacity that an empty buffer keeps.
+const IDLE_BYTES: usize = 4 << 10;
+
+/// What a read of the socket brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// Whole frames may be there.
+    Bytes,
+    /// Nothing now.
+    Nothing,
+    /// The other side is gone.
+    Gone,
+}
+
+/// A connection.
+pub struct Client {
+    socket: OwnedFd,
+    inbox: Vec<u8>,
+    outbox: Vec<u8>,
+    sent: usize,
+    /// The process whose streams and end it gets.
+    pub process: Option<Key>,
+    /// The streams that it gets.
+    pub streams: AttachOptions,
+    /// It started the container and settles its row.
+    pub starter: bool,
+    /// What it sent for standard input waits for the process: nothing more is read from it.
+    pub stalled: bool,
+    /// What the event loop watches its socket for.
+    pub watched: EventFlags,
+}
+
+impl Client {
+    /// A client on a nonblocking socket.
+    pub fn new(socket: OwnedFd) -> Self {
+        Self {
+            socket,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            sent: 0,
+            process: None,
+            streams: AttachOptions::default(),
+            starter: false,
+            stalled: false,
+            watched: EventFlags::empty(),
+        }
+    }
+
+    /// Reads once.
+    pub fn receive(&mut self) -> Incoming {
+        let mut buffer = [0; READ_BYTES];
+        match rustix::io::read(&self.socket, &mut buffer) {
+            Ok(0) => Incoming::Gone,
+            Ok(n) => {
+                self.inbox.extend_from_slice(&buffer[..n]);
+                Incoming::Bytes
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Incoming::Nothing,
+            Err(_) => Incoming::Gone,
+        }
+    }
+
+    /// Takes the first whole frame. An error is a client that doesn't speak our protocol.
+    pub fn next_frame(&mut self) -> io::Result<Option<(Option<Kind>, Vec<u8>)>> {
+        let Some((kind, end)) = protocol::peek(&self.inbox)? else { return Ok(None) };
+        let payload = self.inbox[protocol::HEADER..end].to_vec();
+        self.inbox.drain(..end);
+        if self.inbox.is_empty() {
+            self.inbox.shrink_to(IDLE_BYTES);
+        }
+        Ok(Some((kind, payload)))
+    }
+
+    /// Whether it gets this stream of this process.
+    pub fn gets(&self, process: Key, stream: Stream) -> bool {
+        let wants = if stream == Stream::Stdout { self.streams.stdout } else { self.streams.stderr };
+        self.process == Some(process) && wants
+    }
+
+    /// Queues a frame of bytes.
+    pub fn push(&mut self, kind: Kind, payload: &[u8]) {
+        protocol::push(&mut self.outbox, kind, payload);
+    }
+
+    /// Queues a frame of JSON.
+    pub fn push_json<T: serde::Serialize>(&mut self, kind: Kind, value: &T) {
+        protocol::push_json(&mut self.outbox, kind, value);
+    }
+
+    /// Sends what can be sent now. An error is a client that is gone.
+    pub fn flush(&mut self) -> io::Result<()> {
+        while self.sent < self.outbox.len() {
+            let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
+            match rustix::net::send(&self.socket, &self.outbox[self.sent..], flags) {
+                Ok(n) => self.sent += n,
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        if self.sent == self.outbox.len() {
+            self.outbox.clear();
+            self.outbox.shrink_to(IDLE_BYTES);
+            self.sent = 0;
+        } else if self.sent >= OUTBOX_HIGH_BYTES {
+            self.outbox.drain(..self.sent);
+            self.sent = 0;
+        }
+        Ok(())
+    }
+
+    /// Whether something waits to be sent.
+    pub fn is_behind(&self) -> bool {
+        self.sent < self.outbox.len()
+    }
+
+    /// Whether so much waits that the process's output should not be read.
+    pub fn is_full(&self) -> bool {
+        self.outbox.len() - self.sent > OUTBOX_HIGH_BYTES
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

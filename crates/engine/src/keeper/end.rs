@@ -1,0 +1,124 @@
+//! The end of a container: its exit code is learned, journalled, reported; then its traces go.
+//!
+//! When the exit code is reported the name is free; only bytes follow. The teardown goes on after a step that failed:
+//! what it leaves, `system check` finds.
+
+use std::time::Instant;
+
+use corten_model::state::Exit;
+use rustix::event::epoll;
+
+use super::protocol::Kind;
+use super::slots::Key;
+use super::{Keeper, SETTLE_TIMEOUT, places, start};
+use crate::journal::Event;
+use crate::logs::Stream;
+
+impl Keeper {
+    /// A process's pidfd became readable.
+    pub(super) fn process_ended(&mut self, key: Key) {
+        let Some(process) = self.processes.get(key) else { return };
+        let Some(code) = process.reap().or_else(|| process.adopted.then_some(u8::MAX)) else { return };
+        let unknown = process.adopted && process.reap().is_none();
+        let _ = epoll::delete(&self.epoll, &process.pidfd);
+        if key == self.main {
+            self.main_ended(code, unknown);
+        } else {
+            self.exec_ended(key, code);
+        }
+    }
+
+    /// Reads what is left in a process's pipes: nobody writes any more, so it is at most what a pipe holds.
+    fn drain(&mut self, key: Key) {
+        if let Some(process) = self.processes.get_mut(key) {
+            process.held = false;
+        }
+        while self.relay_once(key, Stream::Stdout) {}
+        while self.relay_once(key, Stream::Stderr) {}
+    }
+
+    fn exec_ended(&mut self, key: Key, code: u8) {
+        self.drain(key);
+        let Some(process) = self.processes.remove(key) else { return };
+        if let Some(exec) = process.exec {
+            // See `exec`: a full disk must not stop what runs.
+            let _ = self.journal.append(Event::ExecExited { exec, code });
+        }
+        self.report(key, Exit { code, oom_killed: false });
+    }
+
+    fn main_ended(&mut self, code: u8, unknown: bool) {
+        if self.sweep {
+            self.kill_everything();
+        }
+        self.drain(self.main);
+        self.log.finish();
+        let exit = Exit { code, oom_killed: self.prepared.cgroup.oom_kills() > 0 };
+        if let Some(main) = self.processes.get_mut(self.main) {
+            main.exit = Some(exit);
+        }
+        let event = Event::Exited {
+            code,
+            oom: exit.oom_killed,
+            stopped_by: self.stopping.asked.then(|| "user".to_owned()),
+            unknown: unknown.then(|| "its keeper was killed and the kernel didn't keep the exit code".to_owned()),
+        };
+        // On a full disk the line is lost; the next command finds neither keeper nor process and says so.
+        let _ = self.journal.append(event);
+        crate::steps::reached("keeper.exited");
+        self.stopping.kill_at = None;
+        for key in self.processes.keys() {
+            if key != self.main {
+                self.process_ended(key);
+            }
+        }
+        self.ended = Some(exit);
+        self.report(self.main, exit);
+        crate::steps::reached("keeper.reported");
+        self.tear_down();
+        crate::steps::reached("keeper.torn-down");
+        self.settle_by = Some(Instant::now() + SETTLE_TIMEOUT);
+    }
+
+    /// Tells everybody who is subscribed to a process that it ended.
+    fn report(&mut self, process: Key, exit: Exit) {
+        for key in self.clients.keys() {
+            let Some(client) = self.clients.get_mut(key).filter(|c| c.process == Some(process)) else { continue };
+            client.push_json(Kind::Exit, &exit);
+            if process != self.main {
+                client.process = None;
+            }
+            self.flush_client(key);
+        }
+    }
+
+    /// The cgroup and the run directory go; from here on nobody finds this keeper any more.
+    fn tear_down(&mut self) {
+        self.processes = Default::default();
+        let _ = epoll::delete(&self.epoll, &self.prepared.listener);
+        abandon(&self.prepared);
+    }
+
+    /// The last thing: bytes of a `--rm` container, and the database's log if it grew.
+    pub(super) fn leave(self) {
+        let request = &self.prepared.request;
+        if self.auto_remove {
+            let dir = request.data.join("containers").join(request.id.as_str());
+            if self.settled {
+                // What stays of it has no row: `system check` finds it.
+                let _ = corten_storage::tree::remove(&dir);
+            }
+        }
+        if crate::db::wants_checkpoint(&request.data) {
+            let _ = crate::janitor::spawn_checkpoint(&request.data);
+        }
+    }
+}
+
+/// Takes back what was made ready.
+pub(super) fn abandon(prepared: &start::Prepared) {
+    let request = &prepared.request;
+    // A group that can't go now is found by `system check`.
+    let _ = prepared.cgroup.remove();
+    places::remove(&request.run, &request.id);
+}

@@ -1,0 +1,110 @@
+//! A process that a keeper looks after, the container's first one or an exec's, and its streams.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+
+use corten_model::ExecId;
+use corten_model::state::Exit;
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions};
+
+use crate::logs::Stream;
+
+/// Read at once from a process.
+pub const READ_BYTES: usize = super::protocol::STREAM_MAX;
+
+/// What a read of an output brought.
+pub enum Output {
+    /// So many bytes are in the buffer.
+    Bytes(usize),
+    /// Nothing now.
+    Nothing,
+    /// There will be no more.
+    End,
+}
+
+/// A process and our ends of its streams.
+pub struct Process {
+    /// Which exec; the container's first process has none.
+    pub exec: Option<ExecId>,
+    /// Its pid here.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot.
+    pub ticks: u64,
+    /// Readable when it ended.
+    pub pidfd: OwnedFd,
+    /// Standard output, or the terminal.
+    pub out: Option<OwnedFd>,
+    /// Standard error.
+    pub err: Option<OwnedFd>,
+    /// Standard input, unless it is a terminal.
+    pub input: Option<OwnedFd>,
+    /// Bytes that it hasn't taken yet.
+    pub backlog: VecDeque<u8>,
+    /// Standard input ends when the backlog is written.
+    pub input_ends: bool,
+    /// A slow client holds its output back: it isn't read.
+    pub held: bool,
+    /// Whether `out` is a terminal.
+    pub terminal: bool,
+    /// How it ended.
+    pub exit: Option<Exit>,
+    /// Not a child of ours: a keeper before us started it.
+    pub adopted: bool,
+}
+
+impl Process {
+    /// Reads once from a stream.
+    pub fn read(&mut self, stream: Stream, buffer: &mut [u8]) -> Output {
+        let slot = if stream == Stream::Stdout { &mut self.out } else { &mut self.err };
+        let Some(fd) = slot else { return Output::End };
+        match rustix::io::read(fd.as_fd(), buffer) {
+            Ok(0) => Output::End,
+            Ok(n) => Output::Bytes(n),
+            Err(Errno::AGAIN | Errno::INTR) => Output::Nothing,
+            // A terminal whose last process closed it gives EIO.
+            Err(_) => Output::End,
+        }
+    }
+
+    /// Writes what can be written of the backlog. `true`: something is left.
+    pub fn feed(&mut self) -> bool {
+        loop {
+            let input = if self.terminal { &self.out } else { &self.input };
+            let Some(fd) = input else {
+                // Nobody will read it.
+                self.backlog.clear();
+                return false;
+            };
+            let (first, _) = self.backlog.as_slices();
+            if first.is_empty() {
+                self.backlog.shrink_to(0);
+                if self.input_ends && !self.terminal {
+                    self.input = None;
+                }
+                return false;
+            }
+            match rustix::io::write(fd, first) {
+                Ok(n) => drop(self.backlog.drain(..n)),
+                Err(Errno::AGAIN) => return true,
+                Err(Errno::INTR) => {}
+                Err(_) => {
+                    self.backlog.clear();
+                    self.input = None;
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Collects the exit code of a process that ended. `None`: it hasn't.
+    pub fn reap(&self) -> Option<u8> {
+        if self.adopted {
+            return corten_sys::pidfd::exit_code_of_ended(self.pidfd.as_fd()).ok().flatten();
+        }
+        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        let status = status.ok().flatten()?;
+        let by_signal = || status.terminating_signal().map(|s| 128 + s as u8);
+        Some(status.exit_status().map(|c| c as u8).or_else(by_signal).unwrap_or(u8::MAX))
+    }
+}

@@ -1,0 +1,199 @@
+//! What a keeper does about each request.
+
+use corten_runtime::{ExecLaunch, Stdio};
+use rustix::process::Signal;
+
+use super::protocol::{Exec, Failure, Kind, Reply, Request};
+use super::slots::Key;
+use super::start::{self, Streams};
+use super::{Keeper, places};
+use crate::attach::AttachOptions;
+use crate::journal;
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// A request that can't be done.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    /// A frame that isn't a request of ours.
+    #[error("the keeper doesn't know this request")]
+    Unknown(#[source] Option<serde_json::Error>),
+    /// The container ended.
+    #[error("the container is not running")]
+    Ended,
+    /// The kernel refuses the signal.
+    #[error("send signal {0}")]
+    Signal(i32, #[source] std::io::Error),
+    /// Pipes for an exec.
+    #[error("make the streams of the exec")]
+    Streams(#[source] std::io::Error),
+    /// The exec.
+    #[error(transparent)]
+    Start(#[from] start::Error),
+    /// The exec.
+    #[error(transparent)]
+    Runtime(#[from] corten_runtime::StartError),
+}
+
+impl Refused {
+    fn reply(&self) -> Reply {
+        use corten_model::Kind as K;
+        let (kind, code, hint) = match self {
+            Refused::Unknown(_) => (K::Unsupported, 125, Some("its keeper is of another version: restart it".into())),
+            Refused::Ended => (K::Conflict, 125, None),
+            Refused::Signal(..) => (K::Invalid, 125, None),
+            Refused::Streams(_) => (K::Unavailable, 125, None),
+            Refused::Start(e) => (e.kind(), e.exit_code(), e.hint()),
+            Refused::Runtime(e) => (e.kind(), e.exit_code(), e.hint()),
+        };
+        Reply::Failed(Failure::new(self, kind, code, hint))
+    }
+}
+
+impl Keeper {
+    /// Acts on one frame of a client.
+    pub(super) fn handle(&mut self, key: Key, kind: Option<Kind>, payload: &[u8]) {
+        match kind {
+            Some(Kind::Stdin) => self.take_input(key, payload),
+            Some(Kind::StdinEnd) => {
+                if let Some(process) = self.clients.get(key).and_then(|c| c.process) {
+                    self.end_input(process);
+                }
+            }
+            Some(Kind::Request) => {
+                let reply = match serde_json::from_slice(payload) {
+                    Ok(request) => self.grant(key, request),
+                    Err(e) => Err(Refused::Unknown(Some(e))),
+                };
+                self.reply(key, reply);
+            }
+            // A newer caller's frame that we don't know.
+            _ => self.reply(key, Err(Refused::Unknown(None))),
+        }
+    }
+
+    fn reply(&mut self, key: Key, result: Result<Option<Reply>, Refused>) {
+        let reply = match result {
+            Ok(Some(reply)) => reply,
+            Ok(None) => return,
+            Err(refused) => refused.reply(),
+        };
+        if let Some(client) = self.clients.get_mut(key) {
+            client.push_json(Kind::Reply, &reply);
+        }
+    }
+
+    fn grant(&mut self, key: Key, request: Request) -> Result<Option<Reply>, Refused> {
+        match request {
+            Request::Attach(streams) => self.attach(key, streams),
+            Request::Wait => self.attach(key, AttachOptions::default()),
+            Request::Exec(exec) => self.exec(key, exec),
+            Request::Kill { signal } => {
+                self.signal_main(signal)?;
+                Ok(Some(Reply::Done))
+            }
+            Request::Stop { signal, timeout_ms } => {
+                self.stop(signal, timeout_ms)?;
+                self.attach(key, AttachOptions::default())
+            }
+            Request::Resize { rows, cols } => {
+                self.resize(key, rows, cols);
+                Ok(None)
+            }
+            Request::Settled => {
+                self.settled = true;
+                Ok(None)
+            }
+            Request::Prepare(_) | Request::Start(_) | Request::Adopt(_) => Err(Refused::Unknown(None)),
+        }
+    }
+
+    /// Subscribes a client to the container's first process.
+    fn attach(&mut self, key: Key, streams: AttachOptions) -> Result<Option<Reply>, Refused> {
+        let main = self.processes.get(self.main).filter(|p| p.exit.is_none()).ok_or(Refused::Ended)?;
+        let terminal = main.terminal;
+        let process = self.main;
+        if let Some(client) = self.clients.get_mut(key) {
+            client.process = Some(process);
+            client.streams = streams;
+        }
+        if let Some((rows, cols)) = streams.size {
+            self.resize(key, rows, cols);
+        }
+        Ok(Some(Reply::Attached { terminal }))
+    }
+
+    fn resize(&mut self, key: Key, rows: u16, cols: u16) {
+        let Some(process) = self.clients.get(key).and_then(|c| c.process) else { return };
+        let Some(process) = self.processes.get(process).filter(|p| p.terminal) else { return };
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+        // A terminal whose last process just left has no size to set.
+        let _ = process.out.as_ref().map(|terminal| rustix::termios::tcsetwinsize(terminal, size));
+    }
+
+    fn signal_main(&mut self, number: i32) -> Result<(), Refused> {
+        let main = self.processes.get(self.main).filter(|p| p.exit.is_none()).ok_or(Refused::Ended)?;
+        let refused = |e: std::io::Error| Refused::Signal(number, e);
+        corten_sys::pidfd::send_signal(main.pidfd.as_fd(), number).map_err(refused)
+    }
+
+    /// Sends the stop signal; what doesn't obey in time is killed.
+    fn stop(&mut self, signal: i32, timeout_ms: Option<u64>) -> Result<(), Refused> {
+        self.signal_main(signal)?;
+        self.stopping.asked = true;
+        let kill_at = timeout_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+        self.stopping.kill_at = [self.stopping.kill_at, kill_at].into_iter().flatten().min();
+        if signal == Signal::KILL.as_raw() {
+            self.stopping.kill_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// SIGKILL to every process of the cgroup, and to the first one if the cgroup can't be read.
+    pub(super) fn kill_everything(&mut self) {
+        let _ = self.signal_main(Signal::KILL.as_raw());
+        // Nothing else can be done about a group that doesn't die; its first process did.
+        let _ = self.prepared.cgroup.kill_all();
+    }
+
+    /// Runs another process in the container and subscribes the client to it.
+    fn exec(&mut self, key: Key, request: Exec) -> Result<Option<Reply>, Refused> {
+        let main = self.processes.get(self.main).filter(|p| p.exit.is_none()).ok_or(Refused::Ended)?;
+        let filter = start::filter(&self.prepared.request, request.seccomp.as_ref())?;
+        let (stdio, ours) = if request.process.terminal {
+            (Stdio::Terminal, Streams::default())
+        } else {
+            let open = || {
+                let (stdin, input) = start::open_input(request.open_stdin)?;
+                let (out, stdout) = places::plain_pipe()?;
+                let (err, stderr) = places::plain_pipe()?;
+                places::set_nonblocking(&out)?;
+                places::set_nonblocking(&err)?;
+                Ok((Stdio::Fds { stdin, stdout, stderr }, Streams { input, out: Some(out), err: Some(err) }))
+            };
+            open().map_err(Refused::Streams)?
+        };
+        let started = corten_runtime::exec(ExecLaunch {
+            pid: main.pid,
+            pidfd: main.pidfd.as_fd(),
+            rootless: self.prepared.request.rootless,
+            process: &request.process,
+            cgroup: &self.prepared.cgroup,
+            stdio,
+            seccomp: filter.as_ref(),
+        })?;
+        let (process, started) =
+            start::into_process(started, ours, Some(request.id.clone())).map_err(Refused::Streams)?;
+        let (pid, ticks) = (process.pid, process.ticks);
+        let process = self.processes.insert(process);
+        self.watch_process(process).map_err(Refused::Streams)?;
+        if let Some(client) = self.clients.get_mut(key) {
+            client.process = Some(process);
+            client.streams = request.attach.unwrap_or_default();
+        }
+        // A journal that can't be written (a full disk) must not stop what runs: the exec's row is missing then.
+        let _ = self.journal.append(journal::Event::ExecStarted { exec: request.id, command: request.process.args });
+        Ok(Some(Reply::Started { pid, ticks, warnings: started.warnings, stamps: Vec::new() }))
+    }
+}

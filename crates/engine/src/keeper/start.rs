@@ -1,0 +1,289 @@
+//! How a keeper brings its container to life: what it can do before the image is known, then the start itself.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use corten_model::Kind;
+use corten_runtime::cgroup::{self, Cgroup, Limits};
+use corten_runtime::{Fallbacks, Launch, NsKind, Stdio, seccomp};
+use corten_storage::snapshot::Snapshot;
+use rustix::process::{Pid, PidfdFlags};
+
+use super::places::{self, Pipe};
+use super::process::Process;
+use super::protocol::{Join, Prepare, Seccomp, Start};
+
+/// A step of a start that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The run directory can't be made ready.
+    #[error("{what} in the container's run directory")]
+    RunDirectory {
+        /// What was to be done.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The cgroup can't be made.
+    #[error("make the cgroup")]
+    Cgroup(#[source] cgroup::Error),
+    /// The writable layer can't be made.
+    #[error("make the writable layer")]
+    Snapshot(#[source] corten_storage::Error),
+    /// The seccomp filter can't be made.
+    #[error("compile the seccomp profile")]
+    Seccomp(#[source] seccomp::Error),
+    /// The container to join is gone.
+    #[error("join the namespaces of process {pid}")]
+    Join {
+        /// The process whose namespaces were to be joined.
+        pid: i32,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The runtime failed.
+    #[error(transparent)]
+    Runtime(#[from] corten_runtime::StartError),
+}
+
+impl Error {
+    /// What a caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::RunDirectory { .. } => Kind::Internal,
+            Error::Cgroup(e) => e.kind(),
+            Error::Snapshot(e) => e.kind(),
+            Error::Seccomp(e) => e.kind(),
+            Error::Join { .. } => Kind::Conflict,
+            Error::Runtime(e) => e.kind(),
+        }
+    }
+
+    /// The exit code of `run`.
+    pub fn exit_code(&self) -> u8 {
+        if let Error::Runtime(e) = self { e.exit_code() } else { 125 }
+    }
+
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Runtime(e) => e.hint(),
+            Error::Cgroup(e) => e.hint(),
+            Error::Snapshot(e) => e.hint(),
+            _ => None,
+        }
+    }
+}
+
+fn in_run(what: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::RunDirectory { what, source }
+}
+
+/// What is ready before the image is known.
+pub struct Prepared {
+    /// What was asked for.
+    pub request: Prepare,
+    /// Ours until the end.
+    pub _lock: File,
+    /// Where callers come in.
+    pub listener: OwnedFd,
+    /// The container's cgroup.
+    pub cgroup: Cgroup,
+    /// What was asked for and can't be had.
+    pub warnings: Vec<String>,
+}
+
+/// The cgroup path of a container, below what the host gives us.
+pub fn cgroup_path(id: &corten_model::ContainerId) -> String {
+    format!("corten/{id}")
+}
+
+/// Takes the lock, leaves the caller's cgroup, makes the container's, listens.
+pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
+    let lock = places::lock(&request.run, &request.id).map_err(in_run("take the lock"))?;
+    let made = make_ready(&request);
+    let (listener, cgroup, warnings) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            places::remove(&request.run, &request.id);
+            return Err(error);
+        }
+    };
+    Ok(Prepared { request, _lock: lock, listener, cgroup, warnings })
+}
+
+fn make_ready(request: &Prepare) -> Result<(OwnedFd, Cgroup, Vec<String>), Error> {
+    let listener = places::listen(&request.run, &request.id).map_err(in_run("make the socket"))?;
+    let host = cgroup::Host::detect().map_err(Error::Cgroup)?;
+    let path = cgroup_path(&request.id);
+    if request.adopt {
+        let cgroup = host.open(&path).map_err(Error::Cgroup)?;
+        host.leave_for_keeper(&path).map_err(Error::Cgroup)?;
+        return Ok((listener, cgroup, Vec::new()));
+    }
+    for pipe in [Pipe::Out, Pipe::Err] {
+        places::make_pipe(&request.run, &request.id, pipe).map_err(in_run("make a pipe"))?;
+    }
+    let limits = Limits { resources: request.resources.clone(), devices: request.devices.clone() };
+    let (cgroup, warnings) = host.create(&path, &limits).map_err(Error::Cgroup)?;
+    if let Err(error) = host.leave_for_keeper(&path) {
+        // The group was just made and is empty: if it can't go, `system check` finds it.
+        let _ = cgroup.remove();
+        return Err(Error::Cgroup(error));
+    }
+    Ok((listener, cgroup, warnings))
+}
+
+/// The container's root file system as the runtime asks for it.
+struct Layers<'a>(&'a Snapshot);
+
+impl corten_runtime::Rootfs for Layers<'_> {
+    fn mount(
+        &self,
+        userns: Option<BorrowedFd<'_>>,
+    ) -> Result<OwnedFd, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.0.mount(userns)?)
+    }
+}
+
+/// Compiles the filter, or finds it in the cache.
+pub fn filter(prepared: &Prepare, wanted: Option<&Seccomp>) -> Result<Option<seccomp::Filter>, Error> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    let profile = wanted.profile.as_deref().unwrap_or(seccomp::default_profile());
+    let cache = prepared.run.join("seccomp");
+    let filter = seccomp::filter(Some(&cache), profile, wanted.capabilities, kernel_version());
+    filter.map(Some).map_err(Error::Seccomp)
+}
+
+/// The kernel's version: 6, 18.
+fn kernel_version() -> (u32, u32) {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Opens the namespaces of a process, which must be the one that was meant.
+fn join(target: &Join) -> Result<Vec<corten_runtime::Join>, Error> {
+    let failed = |source| Error::Join { pid: target.pid, source };
+    let _pidfd = open_process(target.pid, target.ticks).map_err(failed)?;
+    let open = |kind: &String| -> io::Result<corten_runtime::Join> {
+        let known = match kind.as_str() {
+            "user" => NsKind::User,
+            "net" => NsKind::Net,
+            "ipc" => NsKind::Ipc,
+            "uts" => NsKind::Uts,
+            "pid" => NsKind::Pid,
+            _ => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let fd = File::open(format!("/proc/{}/ns/{kind}", target.pid))?;
+        Ok(corten_runtime::Join { kind: known, fd: fd.into() })
+    };
+    target.kinds.iter().map(open).collect::<io::Result<Vec<_>>>().map_err(failed)
+}
+
+/// A pidfd of the process `pid` that started at `ticks`; another one with that pid is NotFound.
+pub fn open_process(pid: i32, ticks: u64) -> io::Result<OwnedFd> {
+    let not_found = || io::Error::from(io::ErrorKind::NotFound);
+    let number = Pid::from_raw(pid).ok_or_else(not_found)?;
+    let pidfd = rustix::process::pidfd_open(number, PidfdFlags::empty())?;
+    // Read after the pidfd is open: the process it stands for had this pid then.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    if corten_sys::process::start_time_ticks(&stat) == Some(ticks) { Ok(pidfd) } else { Err(not_found()) }
+}
+
+/// Starts the container's first process.
+pub fn start(
+    prepared: &mut Prepared,
+    request: &Start,
+    stamp: &dyn Fn(&'static str),
+) -> Result<(Process, corten_runtime::Started), Error> {
+    let (run, id) = (&prepared.request.run, &prepared.request.id);
+    let filter = filter(&prepared.request, request.seccomp.as_ref())?;
+    stamp("keeper: seccomp filter");
+    request.snapshot.prepare().map_err(Error::Snapshot)?;
+    for (name, content) in &request.files {
+        let path = places::directory(run, id).join(name);
+        std::fs::write(path, content).map_err(in_run("write a generated file"))?;
+    }
+    stamp("keeper: writable layer");
+    let joins = request.join.iter().map(join).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    let (stdio, ours) = if request.spec.process.terminal {
+        (Stdio::Terminal, Streams::default())
+    } else {
+        let open = || -> io::Result<(Stdio, Streams)> {
+            let (stdin, input) = open_input(request.open_stdin)?;
+            let stdout = places::open_writer(run, id, Pipe::Out)?;
+            let stderr = places::open_writer(run, id, Pipe::Err)?;
+            let out = Some(places::open_reader(run, id, Pipe::Out)?);
+            let err = Some(places::open_reader(run, id, Pipe::Err)?);
+            Ok((Stdio::Fds { stdin, stdout, stderr }, Streams { input, out, err }))
+        };
+        open().map_err(in_run("open a pipe"))?
+    };
+    let started = corten_runtime::start(Launch {
+        spec: &request.spec,
+        rootless: prepared.request.rootless,
+        rootfs: &Layers(&request.snapshot),
+        join: joins,
+        cgroup: &prepared.cgroup,
+        stdio,
+        init: request.init,
+        seccomp: filter.as_ref(),
+        fallbacks: Fallbacks::default(),
+        trace: Some(stamp),
+    })?;
+    into_process(started, ours, None).map_err(in_run("watch the process"))
+}
+
+/// Our ends of a process's streams.
+#[derive(Default)]
+pub struct Streams {
+    /// Where its standard input is written.
+    pub input: Option<OwnedFd>,
+    /// Where its standard output is read.
+    pub out: Option<OwnedFd>,
+    /// Where its standard error is read.
+    pub err: Option<OwnedFd>,
+}
+
+/// Standard input: (the process's end, ours). Closed input is /dev/null.
+pub fn open_input(open_stdin: bool) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+    if !open_stdin {
+        return Ok((File::open("/dev/null")?.into(), None));
+    }
+    let (reader, writer) = places::plain_pipe()?;
+    places::set_nonblocking(&writer)?;
+    Ok((reader, Some(writer)))
+}
+
+/// A process of ours from what the runtime gave back.
+pub fn into_process(
+    mut started: corten_runtime::Started,
+    ours: Streams,
+    exec: Option<corten_model::ExecId>,
+) -> io::Result<(Process, corten_runtime::Started)> {
+    let terminal = started.terminal.take();
+    if let Some(terminal) = &terminal {
+        places::set_nonblocking(terminal)?;
+    }
+    let process = Process {
+        exec,
+        pid: started.pid,
+        ticks: started.start_time_ticks,
+        pidfd: rustix::io::fcntl_dupfd_cloexec(started.pidfd.as_fd(), 0)?,
+        terminal: terminal.is_some(),
+        out: terminal.or(ours.out),
+        err: ours.err,
+        input: ours.input,
+        backlog: Default::default(),
+        input_ends: false,
+        held: false,
+        exit: None,
+        adopted: false,
+    };
+    Ok((process, started))
+}

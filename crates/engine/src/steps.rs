@@ -1,0 +1,40 @@
+//! Named steps at which a test can stop a process of ours, to kill it there.
+//!
+//! The binary sets the name from its environment; without one a step costs one load.
+
+use std::sync::OnceLock;
+
+static STOP_AT: OnceLock<String> = OnceLock::new();
+
+/// Every step's name, in the order of one `run`.
+pub const STEPS: [&str; 10] = [
+    "cli.created",
+    "keeper.prepared",
+    "keeper.received",
+    "keeper.started",
+    "keeper.journalled",
+    "cli.started",
+    "keeper.exited",
+    "keeper.reported",
+    "keeper.torn-down",
+    "cli.removed",
+];
+
+/// Makes the process stop itself (SIGSTOP) at this step.
+pub fn stop_at(step: String) {
+    // A second name is a caller's mistake; the first one holds.
+    let _ = STOP_AT.set(step);
+}
+
+/// The step that was set, to hand it to a spawned process.
+pub fn chosen() -> Option<&'static str> {
+    STOP_AT.get().map(String::as_str)
+}
+
+/// Says that the process is at `step`.
+pub fn reached(step: &str) {
+    debug_assert!(STEPS.contains(&step), "{step} is not in the list");
+    if chosen() == Some(step) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+    }
+}

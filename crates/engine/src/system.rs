@@ -1,0 +1,18 @@
+//! The store and the host as a whole: info, check.
+
+mod check;
+mod info;
+
+pub use check::check;
+pub use info::info;
+
+/// Something that `check` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong, a sentence.
+    pub what: String,
+    /// The path, id or group concerned.
+    pub object: String,
+    /// Whether it was put right.
+    pub repaired: bool,
+}
