@@ -1,0 +1,143 @@
+//! Who called us: the environment, the working directory, standard output, and the engine on the caller's state.
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use corten_engine::Engine;
+use corten_engine::roots::{Roots, Surroundings};
+
+use crate::error::{Failure, Result};
+use crate::global::Globals;
+use crate::timings::{Moment, Timings};
+
+/// The name of the variable that stands for `--root`.
+pub const ROOT_VARIABLE: &str = "CORTEN_ROOT";
+/// The name of the variable that stands for `--run-root`.
+pub const RUN_ROOT_VARIABLE: &str = "CORTEN_RUN_ROOT";
+
+/// What a command has to do with.
+pub struct Caller {
+    /// Standard output; flushed at the end.
+    pub out: BufWriter<Box<dyn Write>>,
+    /// The flags before the command.
+    pub globals: Globals,
+    /// When what was done.
+    pub timings: Timings,
+    #[cfg(test)]
+    shown: std::rc::Rc<std::cell::RefCell<Vec<u8>>>,
+}
+
+impl Caller {
+    /// The caller of this process.
+    pub fn new(globals: Globals, typed_at: Moment) -> Self {
+        let timings = Timings::new(globals.timings, typed_at);
+        Self {
+            out: BufWriter::new(Box::new(io::stdout())),
+            globals,
+            timings,
+            #[cfg(test)]
+            shown: std::rc::Rc::default(),
+        }
+    }
+
+    /// Opens the engine where the flags, the environment or the defaults say.
+    pub fn engine(&mut self) -> Result<Engine> {
+        let roots = self.roots()?;
+        let engine = Engine::open(roots)?;
+        self.timings.mark("engine");
+        Ok(engine)
+    }
+
+    /// Takes over when the engine did what.
+    pub fn timed(&mut self, engine: &mut Engine) {
+        self.timings.add(engine.timings().stages());
+    }
+
+    /// Where the state lies.
+    pub fn roots(&self) -> Result<Roots> {
+        let chosen =
+            |flag: &Option<PathBuf>, variable: &str| flag.clone().or_else(|| path_variable(variable));
+        let data = chosen(&self.globals.root, ROOT_VARIABLE);
+        let run = chosen(&self.globals.run_root, RUN_ROOT_VARIABLE);
+        let roots = match (data, run) {
+            (Some(data), Some(run)) => Roots { data, run },
+            (data, run) => {
+                let defaults = Roots::defaults(&surroundings()).ok_or(Failure::NoHome)?;
+                Roots { data: data.unwrap_or(defaults.data), run: run.unwrap_or(defaults.run) }
+            }
+        };
+        // The engine doesn't know our working directory.
+        let absolute =
+            |path: PathBuf| std::path::absolute(&path).map_err(|source| Failure::Read { path, source });
+        Ok(Roots { data: absolute(roots.data)?, run: absolute(roots.run)? })
+    }
+
+    /// Prints a text and ends well.
+    pub fn show(&mut self, text: &str) -> Result<u8> {
+        self.out.write_all(text.as_bytes())?;
+        Ok(0)
+    }
+
+    /// Tells what was asked for and can't be had.
+    pub fn warn(&mut self, warnings: &[String]) -> Result<()> {
+        for warning in warnings {
+            writeln!(io::stderr(), "warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A variable of our environment, if it is text.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A variable that holds a path; an empty one counts as unset.
+fn path_variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from)
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        uid: rustix::process::geteuid().as_raw(),
+        home: path_variable("HOME"),
+        data_home: path_variable("XDG_DATA_HOME"),
+        runtime_dir: path_variable("XDG_RUNTIME_DIR"),
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    struct Shared(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Caller {
+        /// A caller whose output is kept.
+        pub fn for_test(globals: Globals) -> Self {
+            let shown: Rc<RefCell<Vec<u8>>> = Rc::default();
+            let out: Box<dyn Write> = Box::new(Shared(Rc::clone(&shown)));
+            Self { out: BufWriter::new(out), globals, timings: Timings::new(false, Moment::now()), shown }
+        }
+
+        /// What was printed.
+        pub fn shown(&mut self) -> String {
+            self.out.flush().unwrap();
+            String::from_utf8(self.shown.borrow().clone()).unwrap()
+        }
+    }
+}

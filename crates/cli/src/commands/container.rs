@@ -1,0 +1,3 @@
+//! Commands that only `container` has.
+
+pub mod inspect;

@@ -1,0 +1,3 @@
+//! Commands that only `image` has.
+
+pub mod inspect;

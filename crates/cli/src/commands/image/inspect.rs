@@ -1,0 +1,22 @@
+//! `corten image inspect`: everything about images, as JSON.
+
+use crate::caller::Caller;
+use crate::commands::inspect::{self, ObjectKind};
+use crate::error::Result;
+
+/// Display detailed information on one or more images
+#[derive(clap::Args, Debug)]
+#[command(override_usage = "corten image inspect [OPTIONS] IMAGE [IMAGE...]")]
+pub struct Args {
+    /// Format output: json, or a template with fields such as '{{.Id}}'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// The images
+    #[arg(required = true, value_name = "IMAGE", hide = true)]
+    targets: Vec<String>,
+}
+
+/// Does it.
+pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
+    inspect::print(&args.targets, &[ObjectKind::Image], args.format.as_deref(), caller)
+}

@@ -1,0 +1,114 @@
+//! `corten info`: the host and the store.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use corten_engine::system;
+use serde_json::Value;
+
+use crate::caller::Caller;
+use crate::error::Result;
+use crate::template::Template;
+
+/// Display system-wide information
+#[derive(clap::Args, Debug)]
+#[command(override_usage = "corten info [OPTIONS]")]
+pub struct Args {
+    /// Format output: json, or a template such as '{{.CgroupVersion}}'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+}
+
+/// Fields that people know by another name than the API does.
+const TITLES: [(&str, &str); 12] = [
+    ("CgroupDriver", "Cgroup Driver"),
+    ("CgroupVersion", "Cgroup Version"),
+    ("ContainersPaused", "Paused"),
+    ("ContainersRunning", "Running"),
+    ("ContainersStopped", "Stopped"),
+    ("DockerRootDir", "Root Dir"),
+    ("KernelVersion", "Kernel Version"),
+    ("MemTotal", "Total Memory"),
+    ("NCPU", "CPUs"),
+    ("OSType", "OS Type"),
+    ("OperatingSystem", "Operating System"),
+    ("SecurityOptions", "Security Options"),
+];
+
+/// Does it.
+pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
+    let template = args.format.as_deref().map(|text| Template::parse(text, false)).transpose()?;
+    let info = system::info(&mut caller.engine()?)?;
+    match template {
+        Some(template) => writeln!(caller.out, "{}", template.render(&info)?)?,
+        None => caller.out.write_all(text(&info).as_bytes())?,
+    }
+    Ok(0)
+}
+
+/// A line for each field, by name; lists and objects indented below their name.
+fn text(info: &Value) -> String {
+    let mut out = String::new();
+    lines(&mut out, info, 0);
+    out
+}
+
+fn lines(out: &mut String, value: &Value, depth: usize) {
+    let indent = depth;
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let title = TITLES.iter().find(|(name, _)| name == key).map_or(key.as_str(), |(_, title)| title);
+        match value {
+            Value::Null => {}
+            Value::Object(fields) if fields.is_empty() => {}
+            Value::Object(_) => {
+                let _ = writeln!(out, "{:indent$}{title}:", "");
+                lines(out, value, depth + 1);
+            }
+            Value::Array(items) if items.is_empty() => {}
+            Value::Array(items) => {
+                let _ = writeln!(out, "{:indent$}{title}:", "");
+                for item in items {
+                    let _ = writeln!(out, "{:indent$} {}", "", single(key, item));
+                }
+            }
+            _ => {
+                let _ = writeln!(out, "{:indent$}{title}: {}", "", single(key, value));
+            }
+        }
+    }
+}
+
+fn single(key: &str, value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(bytes) if key == "MemTotal" => {
+            bytes.as_u64().map_or(bytes.to_string(), corten_model::bytes::human_binary)
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_are_lines() {
+        let info = json!({
+            "CgroupVersion": "hybrid",
+            "Containers": 3,
+            "MemTotal": 2_147_483_648_u64,
+            "Missing": null,
+            "None": [],
+            "Store": {"Version": 1},
+            "Warnings": ["no swap limit"],
+        });
+        let expected = "Cgroup Version: hybrid\n\
+                        Containers: 3\n\
+                        Total Memory: 2GiB\n\
+                        Store:\n Version: 1\n\
+                        Warnings:\n no swap limit\n";
+        assert_eq!(text(&info), expected);
+    }
+}

@@ -1,0 +1,171 @@
+//! `corten inspect`: everything about objects of any kind, as JSON.
+
+use std::io::Write as _;
+
+use corten_engine::volume::{self, Volume};
+use corten_engine::{Engine, container, image};
+use corten_model::Invalid;
+use serde_json::{Value, json};
+
+use crate::caller::Caller;
+use crate::error::{Failure, Result};
+use crate::template::Template;
+use crate::{several, timestamps};
+
+/// Docker's width of an indent.
+const INDENT: &[u8] = b"    ";
+
+/// Return low-level information on Corten objects
+#[derive(clap::Args, Debug)]
+#[command(override_usage = "corten inspect [OPTIONS] NAME|ID [NAME|ID...]")]
+pub struct Args {
+    /// Format output: json, or a template such as '{{.State.Status}}'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Only inspect objects of the given type: container, image or volume
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<ObjectKind>,
+    /// The objects
+    #[arg(required = true, value_name = "NAME|ID", hide = true)]
+    targets: Vec<String>,
+}
+
+/// What can be inspected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A container.
+    Container,
+    /// An image.
+    Image,
+    /// A volume.
+    Volume,
+}
+
+impl std::str::FromStr for ObjectKind {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Invalid> {
+        match text {
+            "container" => Ok(Self::Container),
+            "image" => Ok(Self::Image),
+            "volume" => Ok(Self::Volume),
+            _ => Err(Invalid::new("type", text, "no such type of object")
+                .hint("use `container`, `image` or `volume`")),
+        }
+    }
+}
+
+/// Does it.
+pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
+    let kinds: &[ObjectKind] = match &args.kind {
+        Some(kind) => std::slice::from_ref(kind),
+        None => &[ObjectKind::Container, ObjectKind::Image, ObjectKind::Volume],
+    };
+    print(&args.targets, kinds, args.format.as_deref(), caller)
+}
+
+/// Prints what is found, then fails for what isn't.
+pub fn print(
+    targets: &[String],
+    kinds: &[ObjectKind],
+    format: Option<&str>,
+    caller: &mut Caller,
+) -> Result<u8> {
+    // A list of one template's lines is no JSON array, and `json` is one document a line.
+    let template =
+        format.filter(|text| !text.is_empty()).map(|text| Template::parse(text, false)).transpose()?;
+    let mut engine = caller.engine()?;
+    let mut found = Vec::new();
+    let mut failures = Vec::new();
+    for target in targets {
+        match look_up(&mut engine, target, kinds) {
+            Ok(value) => found.push(value),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    match template {
+        None => caller.out.write_all(&array(&found))?,
+        Some(template) => {
+            for value in &found {
+                match template.render(value) {
+                    Ok(line) => writeln!(caller.out, "{line}")?,
+                    Err(failure) => failures.push(failure),
+                }
+            }
+        }
+    }
+    several::all(failures).map(|()| 0)
+}
+
+/// The first kind that has an object of this name.
+fn look_up(engine: &mut Engine, target: &str, kinds: &[ObjectKind]) -> Result<Value> {
+    for kind in kinds {
+        let outcome = match kind {
+            ObjectKind::Container => container::inspect(engine, target),
+            ObjectKind::Image => image::inspect(engine, target),
+            ObjectKind::Volume => volume::inspect(engine, target).map(|volume| volume_value(&volume)),
+        };
+        match outcome.map_err(Failure::from) {
+            Err(failure) if failure.is_not_found() && kinds.len() > 1 => {}
+            // What is no name of a volume may still be the name of nothing.
+            Err(Failure::Engine(error)) if kinds.len() > 1 && error.kind() == corten_model::Kind::Invalid => {
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(Failure::NoSuchObject(target.to_owned()))
+}
+
+/// A volume in the shape of Docker's `GET /volumes/{name}`.
+fn volume_value(volume: &Volume) -> Value {
+    json!({
+        "CreatedAt": timestamps::rfc3339(volume.created_unix_s),
+        "Driver": "local",
+        "Labels": volume.labels,
+        "Mountpoint": volume.mountpoint,
+        "Name": volume.name,
+        "Options": null,
+        "Scope": "local",
+    })
+}
+
+/// A JSON array with Docker's indents.
+fn array(values: &[Value]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(INDENT);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
+    serde::Serialize::serialize(values, &mut serializer).expect("values are JSON already, memory takes them");
+    out.push(b'\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_with_four_spaces() {
+        let check = |values: &[Value], expected: &str| {
+            assert_eq!(String::from_utf8(array(values)).unwrap(), expected)
+        };
+        check(&[], "[]\n");
+        let expected = "[\n    {\n        \"Id\": \"a\",\n        \"Names\": [\n            \"<b>\"\n        ]\n    }\n]\n";
+        check(&[json!({"Id": "a", "Names": ["<b>"]})], expected);
+    }
+
+    #[test]
+    fn a_volume_has_dockers_fields() {
+        let volume = Volume {
+            name: "data".parse().unwrap(),
+            mountpoint: "/v/data".into(),
+            created_unix_s: 0,
+            labels: [("a".into(), "b".into())].into(),
+            anonymous: false,
+        };
+        let value = volume_value(&volume);
+        assert_eq!(value["Name"], "data");
+        assert_eq!(value["Mountpoint"], "/v/data");
+        assert_eq!(value["CreatedAt"], "1970-01-01T00:00:00Z");
+        assert_eq!(value["Labels"]["a"], "b");
+    }
+}

@@ -1,0 +1,3 @@
+//! Commands of `system`.
+
+pub mod check;

@@ -1,0 +1,6 @@
+//! Commands of `volume`.
+
+pub mod create;
+pub mod inspect;
+pub mod ls;
+pub mod rm;

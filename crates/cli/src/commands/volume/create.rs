@@ -1,0 +1,34 @@
+//! `corten volume create`: make a volume.
+
+use std::io::Write as _;
+
+use corten_engine::volume;
+use corten_model::Name;
+
+use crate::caller::Caller;
+use crate::error::Result;
+use crate::key_values;
+
+/// Create a volume
+#[derive(clap::Args, Debug)]
+#[command(override_usage = "corten volume create [OPTIONS] [VOLUME]")]
+pub struct Args {
+    /// Set metadata for a volume
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    label: Vec<String>,
+    /// The name; a random one if absent
+    #[arg(value_name = "VOLUME", hide = true)]
+    name: Option<Name>,
+}
+
+/// Does it.
+pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
+    let labels = args
+        .label
+        .iter()
+        .map(|label| key_values::pair("label", label))
+        .collect::<std::result::Result<_, _>>()?;
+    let volume = volume::create(&mut caller.engine()?, args.name, labels)?;
+    writeln!(caller.out, "{}", volume.name)?;
+    Ok(0)
+}

@@ -1,0 +1,461 @@
+//! The flags that `run` and `create` share, and what they ask of a container.
+//!
+//! Parsing touches nothing; [`ContainerFlags::request`] reads the files and the variables that were named.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use corten_engine::container::CreateRequest;
+use corten_model::capability::CapChange;
+use corten_model::container::{ContainerConfig, SHM_SIZE_BYTES};
+use corten_model::device::Device;
+use corten_model::mount::{self, MountSpec};
+use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
+use corten_model::resources::{self, Resources};
+use corten_model::security::SecurityOpt;
+use corten_model::signal::Signal;
+use corten_model::ulimit::Ulimit;
+use corten_model::user::UserSpec;
+use corten_model::{Invalid, Name, bytes};
+
+use crate::error::{Failure, Result};
+use crate::key_values::{self, Lookup};
+
+// No doc comment: clap would take it for the help of the command that these flags are part of.
+#[derive(clap::Args, Debug)]
+pub struct ContainerFlags {
+    /// Assign a name to the container
+    #[arg(long)]
+    name: Option<Name>,
+    /// Keep STDIN open even if not attached
+    #[arg(short, long)]
+    interactive: bool,
+    /// Allocate a pseudo-TTY
+    #[arg(short, long)]
+    tty: bool,
+    /// Automatically remove the container when it exits
+    #[arg(long)]
+    rm: bool,
+    /// Run an init inside the container that forwards signals and reaps processes
+    #[arg(long)]
+    init: bool,
+    /// Overwrite the default ENTRYPOINT of the image
+    #[arg(long, value_name = "PROGRAM")]
+    entrypoint: Option<String>,
+    /// Set environment variables; one without a value gets yours
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    env: Vec<String>,
+    /// Read in a file of environment variables
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Username or UID (format: <name|uid>[:<group|gid>])
+    #[arg(short, long)]
+    user: Option<UserSpec>,
+    /// Working directory inside the container
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+    /// Container host name
+    #[arg(short = 'h', long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// Set meta data on a container
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    label: Vec<String>,
+    /// Read in a line delimited file of labels
+    #[arg(long, value_name = "FILE")]
+    label_file: Vec<PathBuf>,
+    /// Mount a volume or a directory of the host: [SOURCE:]TARGET[:ro]
+    #[arg(short, long, value_name = "VOLUME")]
+    volume: Vec<String>,
+    /// Attach a filesystem mount to the container: type=TYPE,source=SOURCE,target=TARGET
+    #[arg(long, value_name = "MOUNT", value_parser = mount::parse_mount)]
+    mount: Vec<MountSpec>,
+    /// Mount a tmpfs directory: TARGET[:size=BYTES,mode=MODE]
+    #[arg(long, value_name = "TMPFS", value_parser = mount::parse_tmpfs)]
+    tmpfs: Vec<MountSpec>,
+    /// Mount the container's root filesystem as read only
+    #[arg(long)]
+    read_only: bool,
+    /// Add a host device to the container: HOST[:CONTAINER][:rwm]
+    #[arg(long, value_name = "DEVICE")]
+    device: Vec<Device>,
+    /// Add Linux capabilities
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_add: Vec<CapChange>,
+    /// Drop Linux capabilities
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_drop: Vec<CapChange>,
+    /// Give the container the powers of the host's root
+    #[arg(long)]
+    privileged: bool,
+    /// Security options
+    #[arg(long, value_name = "OPTION")]
+    security_opt: Vec<SecurityOpt>,
+    /// Memory limit
+    #[arg(short, long, value_name = "BYTES", value_parser = memory_limit)]
+    memory: Option<u64>,
+    /// Swap limit equal to memory plus swap: '-1' to enable unlimited swap
+    #[arg(long, value_name = "BYTES", value_parser = swap_limit)]
+    memory_swap: Option<i64>,
+    /// Number of CPUs
+    #[arg(long, value_name = "NUMBER")]
+    cpus: Option<String>,
+    /// CPUs in which to allow execution (0-3, 0,1)
+    #[arg(long, value_name = "LIST")]
+    cpuset_cpus: Option<String>,
+    /// Limit of processes and threads (set -1 for unlimited)
+    #[arg(long, value_name = "NUMBER")]
+    pids_limit: Option<i64>,
+    /// Ulimit options: NAME=SOFT[:HARD]
+    #[arg(long, value_name = "ULIMIT")]
+    ulimit: Vec<Ulimit>,
+    /// Size of /dev/shm
+    #[arg(long, value_name = "BYTES", value_parser = shm_size)]
+    shm_size: Option<u64>,
+    /// Sysctl options
+    #[arg(long, value_name = "KEY=VALUE")]
+    sysctl: Vec<String>,
+    /// Connect the container to a network: none, host or container:NAME
+    #[arg(long, alias = "net", value_name = "NETWORK")]
+    network: Vec<NetworkMode>,
+    /// PID namespace to use: private, host or container:NAME
+    #[arg(long, value_name = "MODE")]
+    pid: Option<PidMode>,
+    /// IPC mode to use: private, shareable, none, host or container:NAME
+    #[arg(long, value_name = "MODE")]
+    ipc: Option<IpcMode>,
+    /// UTS namespace to use: private or host
+    #[arg(long, value_name = "MODE")]
+    uts: Option<UtsMode>,
+    /// User namespace to use: auto or host
+    #[arg(long, value_name = "MODE")]
+    userns: Option<UsernsMode>,
+    /// Cgroup namespace to use: private or host
+    #[arg(long, value_name = "MODE")]
+    cgroupns: Option<CgroupnsMode>,
+    /// Signal to stop the container
+    #[arg(long, value_name = "SIGNAL")]
+    stop_signal: Option<Signal>,
+    /// Timeout (in seconds) to stop a container; -1 waits for ever
+    #[arg(long, value_name = "SECONDS")]
+    stop_timeout: Option<i64>,
+    /// The image, the command and its arguments: everything after the image belongs to the container
+    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE", hide = true)]
+    words: Vec<String>,
+}
+
+/// What of the caller's world the flags may refer to.
+pub struct Around<'a> {
+    /// The caller's variables.
+    pub lookup: Lookup<'a>,
+    /// What relative sources of `-v` are relative to.
+    pub directory: &'a dyn Fn() -> std::io::Result<PathBuf>,
+    /// How many CPUs there are.
+    pub cpus: &'a dyn Fn() -> usize,
+}
+
+impl Around<'_> {
+    /// The world of this process.
+    pub const OURS: Around<'static> =
+        Around { lookup: &crate::caller::variable, directory: &std::env::current_dir, cpus: &online_cpus };
+}
+
+/// CPUs that this process may use, which is what Docker checks `--cpus` against.
+fn online_cpus() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize)
+}
+
+impl ContainerFlags {
+    /// `-t`.
+    pub fn tty(&self) -> bool {
+        self.tty
+    }
+
+    /// `-i`.
+    pub fn interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// What the engine is asked for.
+    pub fn request(mut self, around: &Around<'_>) -> Result<CreateRequest> {
+        let mut words = std::mem::take(&mut self.words);
+        let image = words.remove(0);
+        let config = ContainerConfig {
+            cmd: words,
+            env: variables(&self.env_file, &self.env, around.lookup)?,
+            labels: self.labels()?,
+            mounts: self.mounts(around)?,
+            resources: self.resources(around)?,
+            sysctls: sysctls(&self.sysctl)?,
+            network: network(&self.network)?,
+            entrypoint: self.entrypoint,
+            working_dir: self.workdir.filter(|dir| !dir.is_empty()),
+            user: self.user,
+            hostname: self.hostname.filter(|name| !name.is_empty()),
+            tty: self.tty,
+            open_stdin: self.interactive,
+            auto_remove: self.rm,
+            init: self.init,
+            read_only: self.read_only,
+            cap_add: self.cap_add,
+            cap_drop: self.cap_drop,
+            privileged: self.privileged,
+            security: self.security_opt,
+            ulimits: self.ulimit,
+            shm_size_bytes: self.shm_size.unwrap_or(SHM_SIZE_BYTES),
+            devices: self.device,
+            pid: self.pid.unwrap_or(PidMode::Private),
+            ipc: self.ipc.unwrap_or(IpcMode::Private),
+            uts: self.uts.unwrap_or(UtsMode::Private),
+            userns: self.userns.unwrap_or(UsernsMode::Default),
+            cgroupns: self.cgroupns.unwrap_or(CgroupnsMode::Private),
+            stop_signal: self.stop_signal,
+            stop_timeout_s: self.stop_timeout,
+            ..ContainerConfig::default()
+        };
+        Ok(CreateRequest { name: self.name, image, config })
+    }
+
+    fn labels(&self) -> Result<BTreeMap<String, String>> {
+        let mut labels = BTreeMap::new();
+        for path in &self.label_file {
+            let text = key_values::read_file(path)?;
+            let lines = key_values::file_lines("label", &text, &|_| Some(String::new()))?;
+            for line in lines {
+                labels.extend([key_values::pair("label", &line)?]);
+            }
+        }
+        for label in &self.label {
+            labels.extend([key_values::pair("label", label)?]);
+        }
+        Ok(labels)
+    }
+
+    fn mounts(&mut self, around: &Around<'_>) -> Result<Vec<MountSpec>> {
+        let mut mounts = Vec::new();
+        for text in &self.volume {
+            mounts.push(mount::parse_volume(&absolute_source(text, around)?)?);
+        }
+        mounts.append(&mut self.mount);
+        mounts.append(&mut self.tmpfs);
+        Ok(mounts)
+    }
+
+    fn resources(&mut self, around: &Around<'_>) -> Result<Resources> {
+        let cpus = |text: &String| resources::parse_cpus(text, (around.cpus)());
+        let not_empty = |text: &&String| !text.is_empty();
+        Ok(Resources {
+            memory_bytes: self.memory.filter(|bytes| *bytes != 0),
+            memory_swap_bytes: self.memory_swap.filter(|bytes| *bytes != 0),
+            nano_cpus: self.cpus.as_ref().filter(not_empty).map(cpus).transpose()?,
+            // Which CPUs there are is the engine's to ask: this process may be held to some of them.
+            cpuset_cpus: self.cpuset_cpus.take().filter(|text| !text.is_empty()),
+            pids_limit: self.pids_limit.filter(|limit| *limit != 0),
+        })
+    }
+}
+
+/// The variables of files, then those of `-e`: the later one counts.
+pub fn variables(files: &[PathBuf], typed: &[String], lookup: Lookup<'_>) -> Result<Vec<String>> {
+    const WHAT: &str = "environment variable";
+    let mut variables = Vec::new();
+    for path in files {
+        variables.append(&mut key_values::file_lines(WHAT, &key_values::read_file(path)?, lookup)?);
+    }
+    for text in typed {
+        variables.push(key_values::variable(text, lookup)?);
+    }
+    Ok(variables)
+}
+
+fn sysctls(typed: &[String]) -> std::result::Result<BTreeMap<String, String>, Invalid> {
+    typed.iter().map(|text| key_values::full_pair("sysctl", text)).collect()
+}
+
+fn network(typed: &[NetworkMode]) -> Result<NetworkMode> {
+    match typed {
+        [] => Ok(NetworkMode::None),
+        [one] => Ok(one.clone()),
+        _ => Err(Failure::Conflict("`--network` is given more than once")),
+    }
+}
+
+/// `-v ./data:/data`: a source that begins with a dot is relative to where the caller is.
+fn absolute_source(text: &str, around: &Around<'_>) -> Result<String> {
+    let Some((source, rest)) = text.split_once(':') else { return Ok(text.to_owned()) };
+    if !source.starts_with('.') {
+        return Ok(text.to_owned());
+    }
+    let fail = |error: std::io::Error| Failure::Read { path: source.into(), source: error };
+    let mut path = (around.directory)().map_err(fail)?;
+    for part in std::path::Path::new(source).components() {
+        match part {
+            std::path::Component::ParentDir => {
+                path.pop();
+            }
+            std::path::Component::Normal(name) => path.push(name),
+            _ => {}
+        }
+    }
+    let path = path.into_os_string().into_string();
+    let path = path.map_err(|_| Invalid::new("volume", text, "the working directory is not valid UTF-8"))?;
+    Ok(format!("{path}:{rest}"))
+}
+
+fn memory_limit(text: &str) -> std::result::Result<u64, Invalid> {
+    bytes::parse_size("memory limit", text)
+}
+
+fn swap_limit(text: &str) -> std::result::Result<i64, Invalid> {
+    if text == "-1" {
+        return Ok(-1);
+    }
+    let bytes = bytes::parse_size("swap limit", text)?;
+    i64::try_from(bytes).map_err(|_| Invalid::new("swap limit", text, "too large"))
+}
+
+/// Zero is Docker's word for the default.
+fn shm_size(text: &str) -> std::result::Result<u64, Invalid> {
+    bytes::parse_size("size of /dev/shm", text).map(|bytes| if bytes == 0 { SHM_SIZE_BYTES } else { bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::FromArgMatches as _;
+    use corten_model::mount::MountSource;
+    use std::io::Write as _;
+
+    fn request(words: &[&str]) -> Result<CreateRequest> {
+        let words: Vec<_> = words.iter().map(std::ffi::OsString::from).collect();
+        let fill = <ContainerFlags as clap::Args>::augment_args;
+        let crate::parse::Parsed::Matches(matches) = crate::parse::parse("create", fill, &words)? else {
+            panic!("no help was asked for")
+        };
+        let flags = ContainerFlags::from_arg_matches(&matches).unwrap();
+        flags.request(&Around {
+            lookup: &|key| (key == "HOME").then(|| "/root".to_owned()),
+            directory: &|| Ok("/work/here".into()),
+            cpus: &|| 4,
+        })
+    }
+
+    fn check(words: &[&str], change: fn(&mut ContainerConfig)) {
+        let mut expected = ContainerConfig::default();
+        change(&mut expected);
+        let request = request(&[words, &["image"]].concat()).unwrap();
+        assert_eq!((request.image.as_str(), request.config), ("image", expected), "{words:?}");
+    }
+
+    #[test]
+    fn each_flag_asks_for_one_thing() {
+        check(&[], |_| {});
+        check(&["-it", "--rm", "--init", "--read-only"], |c| {
+            (c.tty, c.open_stdin, c.auto_remove, c.init, c.read_only) = (true, true, true, true, true);
+        });
+        check(&["--rm=false"], |_| {});
+        check(&["-e", "A=1", "-e", "HOME", "-e", "NO"], |c| {
+            c.env = vec!["A=1".into(), "HOME=/root".into(), "NO".into()];
+        });
+        check(&["--entrypoint", ""], |c| c.entrypoint = Some(String::new()));
+        check(&["-u", "1:2", "-w", "/w", "-h", "box"], |c| {
+            c.user = Some("1:2".parse().unwrap());
+            (c.working_dir, c.hostname) = (Some("/w".into()), Some("box".into()));
+        });
+        check(&["-m", "64m", "--memory-swap", "-1", "--cpus", "1.5", "--pids-limit=-1"], |c| {
+            c.resources = Resources {
+                memory_bytes: Some(64 << 20),
+                memory_swap_bytes: Some(-1),
+                nano_cpus: Some(1_500_000_000),
+                pids_limit: Some(-1),
+                ..Resources::default()
+            };
+        });
+        check(&["-m", "0", "--memory-swap", "0", "--pids-limit", "0", "--cpuset-cpus="], |_| {});
+        check(&["-l", "a=b", "--label", "c"], |c| {
+            c.labels = [("a".into(), "b".into()), ("c".into(), String::new())].into();
+        });
+        check(&["--net", "host", "--pid=host", "--ipc", "none", "--uts", "host"], |c| {
+            (c.network, c.pid, c.ipc, c.uts) =
+                (NetworkMode::Host, PidMode::Host, IpcMode::None, UtsMode::Host);
+        });
+        check(&["--userns", "host", "--cgroupns", "host"], |c| {
+            (c.userns, c.cgroupns) = (UsernsMode::Host, CgroupnsMode::Host);
+        });
+        check(&["--cap-drop", "ALL", "--cap-add", "net_admin", "--privileged"], |c| {
+            (c.cap_drop, c.cap_add) = (vec![CapChange::All], vec!["NET_ADMIN".parse().unwrap()]);
+            c.privileged = true;
+        });
+        check(&["--shm-size", "1g", "--sysctl", "net.ipv4.ip_forward=1", "--stop-signal", "INT"], |c| {
+            c.shm_size_bytes = 1 << 30;
+            c.sysctls = [("net.ipv4.ip_forward".into(), "1".into())].into();
+            c.stop_signal = Some(Signal::INT);
+        });
+        check(&["--stop-timeout", "-1", "--ulimit", "nofile=1:2", "--device", "/dev/fuse"], |c| {
+            c.stop_timeout_s = Some(-1);
+            c.ulimits = vec!["nofile=1:2".parse().unwrap()];
+            c.devices = vec!["/dev/fuse".parse().unwrap()];
+        });
+        check(&["--security-opt", "no-new-privileges", "--security-opt", "seccomp=unconfined"], |c| {
+            c.security = vec![SecurityOpt::NoNewPrivileges(true), SecurityOpt::SeccompUnconfined];
+        });
+    }
+
+    #[test]
+    fn mounts_of_all_three_flags() {
+        let words = [
+            "-v",
+            "./a/../b:/b:ro",
+            "-v",
+            "data:/d",
+            "--mount",
+            "type=tmpfs,target=/m",
+            "--tmpfs",
+            "/t",
+            "i",
+        ];
+        let mounts = request(&words).unwrap().config.mounts;
+        let targets: Vec<_> = mounts.iter().map(|mount| (mount.target.as_str(), mount.read_only)).collect();
+        assert_eq!(targets, [("/b", true), ("/d", false), ("/m", false), ("/t", false)]);
+        assert!(matches!(&mounts[0].source, MountSource::Bind { path, .. } if path == "/work/here/b"));
+    }
+
+    #[test]
+    fn what_follows_the_image_is_the_containers() {
+        let request = request(&["--name", "web", "image", "sh", "-c", "echo $0", "--rm"]).unwrap();
+        assert_eq!(request.config.cmd, ["sh", "-c", "echo $0", "--rm"]);
+        assert_eq!(request.name.unwrap().as_str(), "web");
+        assert!(!request.config.auto_remove);
+    }
+
+    #[test]
+    fn variables_and_labels_of_files() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"A=1\nHOME\nB\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let config = request(&["-e", "A=2", "--env-file", path, "--label-file", path, "-l", "B=3", "i"])
+            .unwrap()
+            .config;
+        assert_eq!(config.env, ["A=1", "HOME=/root", "A=2"]);
+        let labels: Vec<_> = config.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(labels, ["A=1", "B=3", "HOME="]);
+        assert!(matches!(request(&["--env-file", "/no/such", "i"]), Err(Failure::Read { .. })));
+    }
+
+    #[test]
+    fn values_that_cant_be_used() {
+        for words in [
+            ["-m", "x", "i"],
+            ["--cpus", "5", "i"],
+            ["--cpus", "x", "i"],
+            ["-e", "=x", "i"],
+            ["--sysctl", "a", "i"],
+            ["--network", "bridge", "i"],
+            ["--name", "-", "i"],
+            ["-v", "a:b:c:d", "i"],
+            ["--memory-swap", "-2", "i"],
+        ] {
+            assert!(request(&words).is_err(), "{words:?}");
+        }
+        assert!(request(&["--net", "none", "--network", "host", "i"]).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! The help of the whole program and of one noun; that of a command is made from its arguments.
+//!
+//! Only this module builds every command.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use crate::error::{Failure, Result};
+use crate::verbs::{self, Group, NOUNS, VERBS, Verb};
+use crate::{global, parse, suggest};
+
+/// What `corten --help` prints.
+pub fn all() -> String {
+    let mut text = String::from(
+        "Usage: corten [OPTIONS] COMMAND\n\nBuild, ship and run containers: one binary, no daemon\n",
+    );
+    for (group, title) in [(Group::Common, "Common Commands"), (Group::Object, "Commands")] {
+        let of_group = VERBS.iter().filter(|verb| verb.group == group);
+        section(&mut text, title, of_group.map(|verb| (verb.name().to_owned(), about(verb))));
+    }
+    section(
+        &mut text,
+        "Management Commands",
+        NOUNS.iter().map(|(noun, about)| (noun.to_string(), about.to_string())),
+    );
+    let flags = global::FLAGS.iter().map(|(long, short, value, about)| {
+        let short = short.map_or("    ".to_owned(), |short| format!("{short}, "));
+        (format!("{short}{long} {}", value.unwrap_or_default()).trim_end().to_owned(), (*about).to_owned())
+    });
+    section(&mut text, "Global Options", flags);
+    text.push_str("\nRun 'corten COMMAND --help' for more information on a command.\n");
+    text
+}
+
+/// What `corten volume` prints.
+pub fn noun(noun: &str) -> String {
+    let about_noun = NOUNS.iter().find(|(name, _)| *name == noun).map_or("", |(_, about)| about);
+    let mut text = format!("Usage: corten {noun} COMMAND\n\n{about_noun}\n");
+    let of_noun = VERBS.iter().filter_map(|verb| {
+        let form = verb.forms.iter().find_map(|form| form.strip_prefix(noun)?.strip_prefix(' '))?;
+        Some((form.to_owned(), about(verb)))
+    });
+    let mut commands: Vec<_> = of_noun.collect();
+    commands.sort();
+    section(&mut text, "Commands", commands.into_iter());
+    let _ = write!(text, "\nRun 'corten {noun} COMMAND --help' for more information on a command.\n");
+    text
+}
+
+/// What `corten help WORDS…` prints.
+pub fn of(words: &[OsString]) -> Result<String> {
+    let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let form = match words.as_slice() {
+        [] => return Ok(all()),
+        [first, second, ..] if verbs::is_noun(first) => format!("{first} {second}"),
+        [first, ..] if verbs::is_noun(first) => return Ok(noun(first)),
+        [first, ..] => first.clone(),
+    };
+    let verb = verbs::find(&form).ok_or_else(|| unknown(&form))?;
+    match parse::parse(verb.name(), verb.fill, &["--help".into()])? {
+        parse::Parsed::Help(text) => Ok(text),
+        parse::Parsed::Matches(_) => Ok(String::new()),
+    }
+}
+
+/// The error of words that name no command.
+pub fn unknown(form: &str) -> Failure {
+    let nouns = NOUNS.iter().map(|(noun, _)| *noun);
+    let known = VERBS.iter().flat_map(|verb| verb.forms.iter().copied()).chain(nouns);
+    Failure::UnknownVerb { word: form.to_owned(), nearest: suggest::nearest(form, known).map(str::to_owned) }
+}
+
+fn about(verb: &Verb) -> String {
+    let command = parse::command(verb.name(), verb.fill);
+    command.get_about().map(ToString::to_string).unwrap_or_default()
+}
+
+fn section(text: &mut String, title: &str, lines: impl Iterator<Item = (String, String)>) {
+    let lines: Vec<_> = lines.collect();
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let _ = writeln!(text, "\n{title}:");
+    for (name, about) in lines {
+        let _ = writeln!(text, "  {name:width$}  {about}");
+    }
+}

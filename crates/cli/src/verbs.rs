@@ -1,0 +1,167 @@
+//! The table of commands: one line each. The words that were typed decide which one is built; the others are not.
+
+use clap::{ArgMatches, Args as _, Command, FromArgMatches};
+
+use crate::caller::Caller;
+use crate::commands;
+use crate::error::{EXIT_FAILED, EXIT_OURS, Result};
+
+/// Under which heading the help lists a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// What most people need most of the time.
+    Common,
+    /// What acts on the objects one by one.
+    Object,
+    /// Commands of one noun.
+    Noun,
+}
+
+/// A command.
+pub struct Verb {
+    /// What it may be typed as; the first is what the help calls it.
+    pub forms: &'static [&'static str],
+    /// Its heading in the help.
+    pub group: Group,
+    /// The exit code of its own failures.
+    pub failed: u8,
+    /// Adds its arguments and its help to a command.
+    pub fill: fn(Command) -> Command,
+    /// Does it.
+    pub run: fn(&mut ArgMatches, &mut Caller) -> Result<u8>,
+}
+
+/// The first words of commands that have two.
+pub const NOUNS: [(&str, &str); 4] = [
+    ("container", "Manage containers"),
+    ("image", "Manage images"),
+    ("system", "Manage Corten"),
+    ("volume", "Manage volumes"),
+];
+
+macro_rules! verb {
+    ($group:ident $failed:ident [$($form:literal),+] $($module:ident)::+) => {
+        Verb {
+            forms: &[$($form),+],
+            group: Group::$group,
+            failed: $failed,
+            fill: |command| commands::$($module)::+::Args::augment_args(command),
+            run: |matches, caller| {
+                let args = commands::$($module)::+::Args::from_arg_matches_mut(matches)
+                    .expect("the same struct defined what was parsed");
+                commands::$($module)::+::run(args, caller)
+            },
+        }
+    };
+}
+
+/// Every command.
+pub const VERBS: &[Verb] = &[
+    verb!(Common EXIT_OURS ["run", "container run"] run),
+    verb!(Common EXIT_OURS ["exec", "container exec"] exec),
+    verb!(Common EXIT_FAILED ["ps", "container ls", "container list", "container ps"] ps),
+    verb!(Common EXIT_FAILED ["images", "image ls", "image list"] images),
+    verb!(Common EXIT_FAILED ["version"] version),
+    verb!(Common EXIT_FAILED ["info", "system info"] info),
+    verb!(Object EXIT_FAILED ["attach", "container attach"] attach),
+    verb!(Object EXIT_OURS ["create", "container create"] create),
+    verb!(Object EXIT_FAILED ["import", "image import"] import),
+    verb!(Object EXIT_FAILED ["inspect"] inspect),
+    verb!(Object EXIT_FAILED ["kill", "container kill"] kill),
+    verb!(Object EXIT_FAILED ["logs", "container logs"] logs),
+    verb!(Object EXIT_FAILED ["rm", "container rm", "container remove"] rm),
+    verb!(Object EXIT_FAILED ["rmi", "image rm", "image remove"] rmi),
+    verb!(Object EXIT_OURS ["start", "container start"] start),
+    verb!(Object EXIT_FAILED ["stop", "container stop"] stop),
+    verb!(Object EXIT_FAILED ["wait", "container wait"] wait),
+    verb!(Noun EXIT_FAILED ["container inspect"] container::inspect),
+    verb!(Noun EXIT_FAILED ["image inspect"] image::inspect),
+    verb!(Noun EXIT_FAILED ["system check"] system::check),
+    verb!(Noun EXIT_FAILED ["volume create"] volume::create),
+    verb!(Noun EXIT_FAILED ["volume inspect"] volume::inspect),
+    verb!(Noun EXIT_FAILED ["volume ls", "volume list"] volume::ls),
+    verb!(Noun EXIT_FAILED ["volume rm", "volume remove"] volume::rm),
+];
+
+impl Verb {
+    /// What the help and the errors call it.
+    pub fn name(&self) -> &'static str {
+        self.forms[0]
+    }
+}
+
+/// The command that is typed as `form`.
+pub fn find(form: &str) -> Option<&'static Verb> {
+    VERBS.iter().find(|verb| verb.forms.contains(&form))
+}
+
+/// Whether `word` is the first of two.
+pub fn is_noun(word: &str) -> bool {
+    NOUNS.iter().any(|(noun, _)| *noun == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::{parse, unsupported};
+
+    /// Every flag of every command here, from Docker's pages: `verb --long [-s]`.
+    const DOCKERS: &str = include_str!("verbs/docker-flags.txt");
+
+    #[test]
+    fn every_form_is_typed_once() {
+        let mut seen = BTreeSet::new();
+        for form in VERBS.iter().flat_map(|verb| verb.forms) {
+            assert!(seen.insert(form), "{form}");
+            if let Some((noun, _)) = form.split_once(' ') {
+                assert!(is_noun(noun), "{noun}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_and_every_flag_has_a_help_text() {
+        for verb in VERBS {
+            let mut command = parse::command(verb.name(), verb.fill);
+            assert!(command.get_about().is_some(), "{}", verb.name());
+            for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
+                assert!(arg.get_help().is_some(), "{} --{:?}", verb.name(), arg.get_long());
+            }
+            command.build();
+            let help = command.render_long_help().to_string();
+            assert!(help.contains(&format!("Usage: corten {}", verb.name())), "{help}");
+            command.debug_assert();
+        }
+    }
+
+    #[test]
+    fn every_flag_of_docker_works_or_is_an_error() {
+        let mut docker: BTreeMap<&str, BTreeSet<(&str, Option<char>)>> = BTreeMap::new();
+        for line in DOCKERS.lines() {
+            let (verb, flag) = line.split_once(" --").expect("`verb --long [-s]`");
+            let (long, short) = flag.split_once(" -").map_or((flag, None), |(l, s)| (l, s.chars().next()));
+            docker.entry(verb).or_default().insert((long, short));
+        }
+        for (name, flags) in docker {
+            let verb = find(name).unwrap_or_else(|| panic!("no command `{name}`"));
+            let command = parse::command(verb.name(), verb.fill);
+            for (long, short) in flags {
+                let works = command.get_arguments().find(|arg| {
+                    arg.get_long() == Some(long) || arg.get_all_aliases().unwrap_or_default().contains(&long)
+                });
+                let refused = unsupported::find(verb.name(), &format!("--{long}"));
+                match (works, refused) {
+                    (Some(arg), None) => {
+                        let shorts = arg.get_short_and_visible_aliases().unwrap_or_default();
+                        assert!(short.is_none_or(|s| shorts.contains(&s)), "{name} --{long}: -{short:?}");
+                    }
+                    (None, Some(flag)) => assert_eq!(flag.short, short, "{name} --{long}"),
+                    (None, None) => panic!("{name} --{long} is neither supported nor refused"),
+                    (Some(_), Some(_)) => panic!("{name} --{long} is both supported and refused"),
+                }
+            }
+        }
+    }
+}
