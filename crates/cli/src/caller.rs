@@ -44,9 +44,7 @@ impl Caller {
     /// Opens the engine where the flags, the environment or the defaults say.
     pub fn engine(&mut self) -> Result<Engine> {
         let roots = self.roots()?;
-        let engine = Engine::open(roots)?;
-        self.timings.mark("engine");
-        Ok(engine)
+        Ok(Engine::open(roots)?)
     }
 
     /// Takes over when the engine did what.

@@ -20,7 +20,7 @@ use crate::error::{Failure, Result};
 pub enum OnSignal {
     /// It goes on to the process.
     Forward,
-    /// We leave; the process runs on. As Docker's exec, and `--sig-proxy=false`.
+    /// We leave; the process runs on.
     Leave,
 }
 
@@ -33,6 +33,17 @@ pub struct Wish {
     pub stdin: bool,
     /// What signals do.
     pub on_signal: OnSignal,
+}
+
+impl Wish {
+    /// The streams of a container; `proxy` is `--sig-proxy`.
+    ///
+    /// With a terminal nothing is forwarded, as in Docker: what a person types reaches the process as bytes, and a
+    /// signal to us means us. If the window is closed, we leave and the container runs on.
+    pub fn of_container(tty: bool, stdin: bool, proxy: bool) -> Self {
+        let on_signal = if proxy && !tty { OnSignal::Forward } else { OnSignal::Leave };
+        Self { tty, stdin, on_signal }
+    }
 }
 
 /// How a session came to its end.
@@ -203,6 +214,16 @@ mod tests {
         check(OnSignal::Forward, false, SIGWINCH, Reaction::Ignore);
         check(OnSignal::Leave, false, 15, Reaction::Detach);
         check(OnSignal::Leave, true, SIGCONT, Reaction::Ignore);
+    }
+
+    #[test]
+    fn a_terminal_or_a_flag_keeps_signals_here() {
+        let check =
+            |tty, proxy, expected| assert_eq!(Wish::of_container(tty, false, proxy).on_signal, expected);
+        check(false, true, OnSignal::Forward);
+        check(false, false, OnSignal::Leave);
+        check(true, true, OnSignal::Leave);
+        check(true, false, OnSignal::Leave);
     }
 
     #[test]

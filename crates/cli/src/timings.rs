@@ -67,10 +67,10 @@ impl Timings {
         let mut before = self.typed_at;
         let mut text = String::new();
         for (stage, moment) in &self.marks {
-            text.push_str(&format!("timing: {stage:<24}{:9.3} ms\n", ms(before, *moment)));
+            text.push_str(&format!("timing: {stage:<30}{:9.3} ms\n", ms(before, *moment)));
             before = *moment;
         }
-        text.push_str(&format!("timing: {:<24}{:9.3} ms\n", "all", ms(self.typed_at, before)));
+        text.push_str(&format!("timing: {:<30}{:9.3} ms\n", "all", ms(self.typed_at, before)));
         text
     }
 }
@@ -87,10 +87,10 @@ mod tests {
         let stages = [("started".to_owned(), 4_060_000)];
         timings.add(&stages);
         timings.add(&stages);
-        let expected = "timing: arguments                   0.050 ms\n\
-                        timing: started                     4.000 ms\n\
-                        timing: output                      0.010 ms\n\
-                        timing: all                         4.060 ms\n";
+        let expected = "timing: arguments                         0.050 ms\n\
+                        timing: started                           4.000 ms\n\
+                        timing: output                            0.010 ms\n\
+                        timing: all                               4.060 ms\n";
         assert_eq!(timings.text(), expected);
     }
 }

@@ -72,12 +72,14 @@ pub struct Cgroup {
 }
 
 impl Host {
-    /// Makes the group `path` (such as `corten/<id>`) below our own, with its limits. The warnings name what
-    /// this host can't limit. If it fails, nothing is left behind.
+    /// Makes the group `path` (such as `corten/<id>`) below our own, with its limits. The warnings name what this host
+    /// can't limit. If it fails, nothing is left behind.
     ///
-    /// On systemd hosts [`Host::leave_for_keeper`] comes first: it makes the scope that groups are below.
+    /// On systemd hosts the caller is a keeper, and is moved as by [`Host::leave_for_keeper`] if it wasn't yet: the
+    /// scope that groups are below is there only while a process is in it.
     pub fn create(&self, path: &str, limits: &Limits) -> Result<(Cgroup, Vec<String>), Error> {
         file::check_path(path)?;
+        self.stand_in_scope(path)?;
         let mut group = Cgroup { path: path.into(), v1: Vec::new(), v2: None };
         match self.fill(&mut group, limits) {
             Ok(warnings) => Ok((group, warnings)),

@@ -104,9 +104,23 @@ impl Channel {
         }
     }
 
+    /// What the child said before it ended, if that was a failure. Doesn't wait.
+    pub fn last_failure(&self) -> Option<Failure> {
+        while let Ok(Some(message)) = self.receive_within(Duration::ZERO) {
+            if message.word == Word::Failed {
+                return Failure::decode(&message.bytes);
+            }
+        }
+        None
+    }
+
     /// Hears something within [`ANSWER_TIMEOUT`].
     pub fn receive_in_time(&self) -> Result<Option<Message>, Failure> {
-        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        self.receive_within(ANSWER_TIMEOUT)
+    }
+
+    fn receive_within(&self, timeout: Duration) -> Result<Option<Message>, Failure> {
+        let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
@@ -146,6 +160,11 @@ mod tests {
             a.send(word, b"x", &[]).unwrap();
             assert_eq!(b.expect(word).unwrap().bytes, b"x");
         }
+        b.warn("careful").unwrap();
+        assert_eq!(a.last_failure(), None);
+        let failure = Failure::new(Step::Cwd, "/", Errno::NOENT);
+        b.send(Word::Failed, &failure.encode(), &[]).unwrap();
+        assert_eq!(a.last_failure(), Some(failure));
         a.warn("careful").unwrap();
         assert_eq!(b.expect(Word::Go).unwrap_err().errno, Errno::PROTO);
         drop(a);

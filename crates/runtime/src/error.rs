@@ -132,11 +132,15 @@ impl StartError {
             }
             StartError::Paused { .. } => Some("unpause it first".into()),
             _ => match self.errno()? {
-                (Step::FindProgram, Errno::NOENT) => Some("it is looked for in the image, along its PATH".into()),
+                (Step::FindProgram, Errno::NOENT) => {
+                    Some("it is looked for in the image, along its PATH".into())
+                }
                 (Step::Exec, Errno::NOEXEC) => {
                     Some("it is not a program of this processor, or a script without `#!`".into())
                 }
-                (Step::Exec, Errno::NOENT) => Some("its interpreter or loader is missing in the image".into()),
+                (Step::Exec, Errno::NOENT) => {
+                    Some("its interpreter or loader is missing in the image".into())
+                }
                 (Step::Clone, Errno::NOSPC) => Some("/proc/sys/user/max_*_namespaces is reached".into()),
                 (Step::Clone, Errno::PERM) => Some("the host forbids user namespaces to this user".into()),
                 (Step::Identity, Errno::INVAL) => {

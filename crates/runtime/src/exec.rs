@@ -12,9 +12,9 @@ use rustix::io::Errno;
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
 
 use crate::cgroup;
-use crate::channel::Channel;
+use crate::channel::{Channel, Word};
 use crate::error::StartError;
-use crate::init::{join_cgroup, set_oom_score};
+use crate::init::{join_cgroup, own_oom_score};
 use crate::newborn::{self, Roles, hide};
 use crate::plan::check_process;
 use crate::process::{Ending, become_program, become_root};
@@ -22,7 +22,7 @@ use crate::seccomp;
 use crate::spec::Process;
 use crate::start::devices::Owners;
 use crate::start::maps;
-use crate::start::{Started, Stdio, await_exec, finish, join_fds, own_pipes, raise_limits, streams};
+use crate::start::{Started, Stdio, await_exec, finish, join_fds, own_pipes, prepare_child, streams};
 use crate::step::{Failure, Step, at, at_io};
 
 /// Everything that an exec needs.
@@ -49,7 +49,8 @@ pub struct ExecLaunch<'a> {
 pub fn exec(launch: ExecLaunch<'_>) -> Result<Started, StartError> {
     check_process(launch.process)?;
     if launch.process.terminal != matches!(launch.stdio, Stdio::Terminal) {
-        let invalid = corten_model::Invalid::new("standard streams", "", "a terminal is asked for in one place only");
+        let invalid =
+            corten_model::Invalid::new("standard streams", "", "a terminal is asked for in one place only");
         return Err(invalid.into());
     }
     running(&launch)?;
@@ -67,6 +68,7 @@ pub fn exec(launch: ExecLaunch<'_>) -> Result<Started, StartError> {
             become_root()?;
         }
         hide()?;
+        channel.expect(Word::Go)?;
         become_program(Ending {
             process: launch.process,
             stdio: &launch.stdio,
@@ -79,8 +81,11 @@ pub fn exec(launch: ExecLaunch<'_>) -> Result<Started, StartError> {
     };
     let roles = Roles { join: Some(join), main };
     let (child, channel) = newborn::spawn(UnshareFlags::empty(), launch.cgroup.clone_into(), roles)?;
-    raise_limits(child.pid(), &launch.process.rlimits)?;
-    let (terminal, warnings) = await_exec(&channel)?;
+    let prepared = prepare_child(child.pid(), launch.process, launch.rootless);
+    let prepared = prepared.and_then(|warning| channel.send(Word::Go, &[], &[]).map(|()| warning));
+    let warning = prepared.map_err(|failure| channel.last_failure().unwrap_or(failure))?;
+    let (terminal, mut warnings) = await_exec(&channel)?;
+    warnings.extend(warning);
     finish(child, terminal, warnings, streams(&launch.stdio))
 }
 
@@ -99,9 +104,8 @@ fn enter(
     channel: &Channel,
 ) -> Result<(), Failure> {
     join_cgroup(if in_cgroup { &fds.version_1 } else { &fds.all })?;
-    if let Some(score) = launch.process.oom_score_adj {
-        set_oom_score(score, channel)?;
-    }
+    own_oom_score(launch.process, launch.rootless, channel)?;
+    hide()?;
     rustix::thread::move_into_thread_name_spaces(launch.pidfd, namespaces)
         .map_err(at(Step::Join, launch.pid.to_string()))
 }

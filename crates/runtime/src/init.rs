@@ -17,7 +17,8 @@ use crate::channel::{Channel, Word};
 use crate::newborn::{garbled, hide};
 use crate::plan::{ChildStep, Plan};
 use crate::process::{Ending, become_program, become_root};
-use crate::start::{Launch, binds::Piece};
+use crate::spec::Process;
+use crate::start::{Launch, binds::Piece, set_oom_score};
 use crate::step::{Failure, Step, at, at_io};
 use crate::terminal::{self, Pty};
 
@@ -122,9 +123,8 @@ impl<'a> Init<'a> {
     fn prepare(&mut self) -> Result<(), Failure> {
         self.stamp("child");
         rustix::process::umask(Mode::from_raw_mode(UMASK));
-        if let Some(score) = self.launch.spec.process.oom_score_adj {
-            // Before it is undumpable: the file would belong to the host's root then.
-            set_oom_score(score, self.channel)?;
+        if self.plan.joins.is_empty() {
+            own_oom_score(&self.launch.spec.process, self.launch.rootless, self.channel)?;
         }
         match self.launch.rootless && self.plan.writes_maps {
             // The parent, not root, writes the maps through /proc: it must own them until then. Nobody else is in
@@ -241,18 +241,16 @@ impl<'a> Init<'a> {
             "slave" => MountPropagationFlags::DOWNSTREAM,
             _ => MountPropagationFlags::UNBINDABLE,
         };
-        let attributes = mount::Attributes {
-            propagation: Some(propagation),
-            recursive,
-            ..mount::Attributes::default()
-        };
+        let attributes =
+            mount::Attributes { propagation: Some(propagation), recursive, ..mount::Attributes::default() };
         mount::set_attributes(self.root()?.as_fd(), attributes).map_err(at(Step::MountAttributes, "/"))
     }
 
     fn hostname(&mut self) -> Result<(), Failure> {
         let spec = self.launch.spec;
         if !spec.hostname.is_empty() {
-            rustix::system::sethostname(spec.hostname.as_bytes()).map_err(at(Step::Hostname, &spec.hostname))?;
+            rustix::system::sethostname(spec.hostname.as_bytes())
+                .map_err(at(Step::Hostname, &spec.hostname))?;
         }
         if !spec.domainname.is_empty() {
             rustix::system::setdomainname(spec.domainname.as_bytes())
@@ -275,13 +273,13 @@ pub(crate) fn join_cgroup(files: &[OwnedFd]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets the score; lower than ours needs CAP_SYS_RESOURCE, and without it stays, with a warning.
-pub(crate) fn set_oom_score(score: i32, channel: &Channel) -> Result<(), Failure> {
-    const PATH: &str = "/proc/self/oom_score_adj";
-    match std::fs::write(PATH, score.to_string()) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            channel.warn(&format!("the OOM score {score} is below ours, which only CAP_SYS_RESOURCE may set"))
-        }
-        other => other.map_err(at_io(Step::Prepare, PATH)),
+/// Rootless a process sets its OOM score itself; before it is undumpable, when the file belongs to root.
+pub(crate) fn own_oom_score(process: &Process, rootless: bool, channel: &Channel) -> Result<(), Failure> {
+    match process.oom_score_adj.filter(|_| rootless) {
+        Some(score) => match set_oom_score("/proc/self/oom_score_adj", score)? {
+            Some(warning) => channel.warn(&warning),
+            None => Ok(()),
+        },
+        None => Ok(()),
     }
 }

@@ -8,8 +8,8 @@ use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::AssertUnwindSafe;
 
-use corten_sys::process::{CloneInto, Forked, clone3, exit_now};
 use corten_sys::prctl;
+use corten_sys::process::{CloneInto, Forked, clone3, exit_now};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::thread::UnshareFlags;
@@ -61,7 +61,8 @@ fn reap(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// What the two processes do.
 pub struct Roles<J, M> {
-    /// Joins namespaces, in a process of its own; `None` if there are none. Is told whether it was born in the cgroup.
+    /// Joins namespaces, in a process of its own; `None` if there are none. Is told whether it was born
+    /// in the cgroup, and hides itself first.
     pub join: Option<J>,
     /// Becomes the program; returns only if it failed.
     pub main: M,
@@ -95,7 +96,6 @@ where
             in_child(&theirs, |channel| match join {
                 None => main(channel),
                 Some(join) => {
-                    hide()?;
                     join(channel, in_cgroup)?;
                     give_birth(CloneInto { namespaces, sibling: true, cgroup: None }, channel, main)
                 }

@@ -20,6 +20,9 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
 use crate::spec::{Mount, NsKind, Spec};
 
+pub use check::{process as check_process, sysctl_path};
+
+mod check;
 pub mod options;
 #[cfg(test)]
 mod tests;
@@ -161,8 +164,8 @@ pub enum ParentStep {
     },
     /// Write the id maps.
     WriteMaps,
-    /// Raise the hard limits that the child may not raise.
-    RaiseLimits,
+    /// Give the child limits and an OOM score that it may not take itself.
+    PrepareChild,
     /// The standard streams' pipes are given to the container's root.
     OwnPipes,
     /// Make the root's mount.
@@ -217,7 +220,7 @@ const JOIN_ORDER: [NsKind; 6] =
 
 /// Plans a start.
 pub fn plan<'a>(spec: &'a Spec, facts: &Facts) -> Result<Plan<'a>, Invalid> {
-    check(spec, facts)?;
+    check::spec(spec, facts)?;
     let joins: Vec<NsKind> = JOIN_ORDER.into_iter().filter(|k| facts.joins.contains(k)).collect();
     let writes_maps = !spec.linux.uid_mappings.is_empty() && !joins.contains(&NsKind::User);
     let in_userns = writes_maps || joins.contains(&NsKind::User);
@@ -228,115 +231,10 @@ pub fn plan<'a>(spec: &'a Spec, facts: &Facts) -> Result<Plan<'a>, Invalid> {
     }
     new.extend([NsKind::Pid, NsKind::Ipc, NsKind::Uts].into_iter().filter(|k| fresh(*k)));
     let mounts = mounts(spec, &Owned::of(spec, &joins, in_userns))?;
-    let mut plan =
-        Plan { joins, new, in_userns, writes_maps, mounts, parent: Vec::new(), child: Vec::new() };
+    let mut plan = Plan { joins, new, in_userns, writes_maps, mounts, parent: Vec::new(), child: Vec::new() };
     plan.parent = parent_steps(&plan, facts, spec);
     plan.child = child_steps(&plan, facts, spec);
     Ok(plan)
-}
-
-fn check(spec: &Spec, facts: &Facts) -> Result<(), Invalid> {
-    let process = &spec.process;
-    check_process(process)?;
-    if !spec.linux.has(NsKind::Mount) {
-        return Err(Invalid::new("namespaces", "mount", "a container needs a mount namespace of its own"));
-    }
-    if facts.joins.contains(&NsKind::Mount) {
-        return Err(Invalid::new("namespaces", "mount", "a mount namespace can't be joined by a start"));
-    }
-    let maps = (spec.linux.uid_mappings.is_empty(), spec.linux.gid_mappings.is_empty());
-    let joins_user = facts.joins.contains(&NsKind::User);
-    if maps.0 != maps.1 {
-        return Err(Invalid::new("id mappings", "", "uids and gids are mapped both or neither"));
-    }
-    if spec.linux.has(NsKind::User) && maps.0 && !joins_user {
-        return Err(Invalid::new("id mappings", "", "a new user namespace needs them"));
-    }
-    if facts.rootless && maps.0 && !joins_user {
-        return Err(Invalid::new("id mappings", "", "without root a container needs a user namespace"));
-    }
-    let own_name = spec.linux.has(NsKind::Uts) || facts.joins.contains(&NsKind::Uts);
-    if !spec.hostname.is_empty() && !own_name {
-        return Err(Invalid::new("host name", &spec.hostname, "it would be the host's: no UTS namespace"));
-    }
-    let has = |kind: NsKind| spec.linux.has(kind) || facts.joins.contains(&kind);
-    for key in spec.linux.sysctl.keys() {
-        check_sysctl(key, &has)?;
-    }
-    if !matches!(
-        spec.linux.rootfs_propagation.as_str(),
-        "" | "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" | "unbindable" | "runbindable"
-    ) {
-        return Err(Invalid::new("root propagation", &spec.linux.rootfs_propagation, "unknown"));
-    }
-    for path in spec.linux.masked_paths.iter().chain(&spec.linux.readonly_paths) {
-        clean_target(path).map_err(|why| Invalid::new("masked or read-only path", path, why))?;
-    }
-    for device in &spec.linux.devices {
-        let inside = clean_target(&device.path).map_err(|why| Invalid::new("device", &device.path, why))?;
-        if !inside.starts_with("/dev/") || !matches!(device.kind.as_str(), "c" | "u" | "b" | "p") {
-            return Err(Invalid::new("device", &device.path, "it is of type c, u, b or p and below /dev"));
-        }
-    }
-    Ok(())
-}
-
-/// Checks what a start and an exec have in common.
-pub fn check_process(process: &crate::spec::Process) -> Result<(), Invalid> {
-    if process.args.first().is_none_or(String::is_empty) {
-        return Err(Invalid::new("command", "", "there is none").hint("name a command, or set CMD in the image"));
-    }
-    if !process.cwd.starts_with('/') {
-        return Err(Invalid::new("working directory", &process.cwd, "it must be absolute"));
-    }
-    let strings = process.args.iter().chain(&process.env).chain([&process.cwd]);
-    if let Some(bad) = strings.into_iter().find(|s| s.contains('\0')) {
-        return Err(Invalid::new("argument or variable", bad.replace('\0', "\\0"), "it has a NUL in it"));
-    }
-    for (index, limit) in process.rlimits.iter().enumerate() {
-        let bad = |why: &str| Err(Invalid::new("resource limit", &limit.kind, why));
-        if crate::limits::resource(&limit.kind).is_none() {
-            return bad("unknown");
-        }
-        if limit.soft > limit.hard {
-            return bad("the soft limit is above the hard limit");
-        }
-        if process.rlimits[..index].iter().any(|l| l.kind == limit.kind) {
-            return bad("it is given twice");
-        }
-    }
-    if let Some(score) = process.oom_score_adj.filter(|s| !(-1000..=1000).contains(s)) {
-        return Err(Invalid::new("OOM score", score.to_string(), "it is between -1000 and 1000"));
-    }
-    Ok(())
-}
-
-/// A kernel parameter must be one of a namespace that isn't the host's.
-fn check_sysctl(key: &str, has: &dyn Fn(NsKind) -> bool) -> Result<(), Invalid> {
-    let path = sysctl_path(key);
-    let bad = |why: &str| Err(Invalid::new("kernel parameter", key, why));
-    if path.is_empty() || path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
-        return bad("not a name");
-    }
-    let ipc = ["kernel/msg", "kernel/sem", "kernel/shm", "fs/mqueue/"].iter().any(|p| path.starts_with(p));
-    let uts = matches!(path.as_str(), "kernel/domainname" | "kernel/hostname");
-    match () {
-        () if path.starts_with("net/") && has(NsKind::Net) => Ok(()),
-        () if ipc && has(NsKind::Ipc) => Ok(()),
-        () if uts && has(NsKind::Uts) => Ok(()),
-        () if path.starts_with("user/") && has(NsKind::User) => Ok(()),
-        () => bad("it is not of a namespace that the container has: it would be the host's"),
-    }
-}
-
-/// The path below `/proc/sys`: dots and slashes change places if a dot comes first.
-pub fn sysctl_path(key: &str) -> String {
-    match key.find(['.', '/']) {
-        Some(first) if key.as_bytes()[first] == b'.' => {
-            key.chars().map(|c| if c == '.' { '/' } else if c == '/' { '.' } else { c }).collect()
-        }
-        _ => key.to_owned(),
-    }
 }
 
 /// Whether the kernel will make these file systems for us: each asks for power over a namespace.
@@ -404,7 +302,9 @@ fn planned<'a>(mount: &'a Mount, spec: &Spec, owned: &Owned) -> Result<Planned<'
             }
             "tmpfs" if target == "/dev" => Source::Dev { parameters },
             "" => return Err(bad("it has no type")),
-            fstype => Source::FileSystem { fstype, source: &mount.source, parameters: fitting(parameters, spec) },
+            fstype => {
+                Source::FileSystem { fstype, source: &mount.source, parameters: fitting(parameters, spec) }
+            }
         }
     };
     Ok(Planned { target, plain_target, source, attributes })
@@ -442,8 +342,8 @@ fn parent_steps(plan: &Plan<'_>, facts: &Facts, spec: &Spec) -> Vec<ParentStep> 
     if plan.writes_maps {
         steps.push(ParentStep::WriteMaps);
     }
-    if !spec.process.rlimits.is_empty() {
-        steps.push(ParentStep::RaiseLimits);
+    if !spec.process.rlimits.is_empty() || spec.process.oom_score_adj.is_some() {
+        steps.push(ParentStep::PrepareChild);
     }
     if plan.in_userns && !facts.rootless {
         steps.push(ParentStep::OwnPipes);
@@ -510,7 +410,8 @@ fn child_steps(plan: &Plan<'_>, facts: &Facts, spec: &Spec) -> Vec<ChildStep> {
         steps.push(RootPropagation);
     }
     // The name of a UTS namespace that is joined is its owner's.
-    if !plan.joins.contains(&NsKind::Uts) && !(spec.hostname.is_empty() && spec.domainname.is_empty()) {
+    let named = !spec.hostname.is_empty() || !spec.domainname.is_empty();
+    if named && !plan.joins.contains(&NsKind::Uts) {
         steps.push(Hostname);
     }
     steps

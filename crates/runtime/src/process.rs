@@ -9,7 +9,7 @@ use std::path::Path;
 
 use corten_model::capability::{CapSet, Capability};
 use corten_sys::path::Root;
-use corten_sys::process::{CloneInto, Forked, block_signals, clone3, exit_now, execve, reset_signals};
+use corten_sys::process::{CloneInto, Forked, block_signals, clone3, execve, exit_now, reset_signals};
 use corten_sys::{caps, prctl, seccomp as sys_seccomp};
 use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
@@ -108,7 +108,8 @@ pub fn become_program(mut ending: Ending<'_>) -> Result<Infallible, Failure> {
 }
 
 fn strings(strings: &[String]) -> Result<Vec<CString>, Failure> {
-    let convert = |s: &String| CString::new(s.as_str()).map_err(|_| Failure::new(Step::Exec, s, Errno::INVAL));
+    let convert =
+        |s: &String| CString::new(s.as_str()).map_err(|_| Failure::new(Step::Exec, s, Errno::INVAL));
     strings.iter().map(convert).collect()
 }
 
@@ -133,7 +134,8 @@ fn arrange_streams(ending: &mut Ending<'_>, identity: &Identity) -> Result<(), F
         Stdio::Terminal => {
             let pty = ending.terminal.take().ok_or_else(|| fail(Errno::NOTTY))?;
             ending.channel.send(Word::Terminal, &[], &[pty.master.as_fd()])?;
-            rustix::process::ioctl_tiocsctty(&pty.slave).map_err(at(Step::Terminal, "controlling terminal"))?;
+            rustix::process::ioctl_tiocsctty(&pty.slave)
+                .map_err(at(Step::Terminal, "controlling terminal"))?;
             place_streams(pty.slave.as_fd(), pty.slave.as_fd(), pty.slave.as_fd()).map_err(fail)?;
         }
     }
@@ -242,7 +244,8 @@ fn take_identity(identity: &Identity, channel: &Channel) -> Result<(), Failure> 
         Err(errno) => return Err(at(Step::Identity, format!("groups {:?}", identity.groups))(errno)),
     }
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(at(Step::Identity, identity.gid.to_string()))?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)
+        .map_err(at(Step::Identity, identity.gid.to_string()))?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(at(Step::Identity, identity.uid.to_string()))
 }
 
@@ -345,10 +348,9 @@ fn fork_program(ending: &Ending<'_>, sets: &Sets) -> Result<(), Failure> {
             Ok(())
         }
         Forked::Parent { pid, .. } => {
-            let confined =
-                prctl::outlive_parent().map_err(at(Step::Prepare, "")).and_then(|()| {
-                    confine(ending.process, ending.seccomp, sets)
-                });
+            let confined = prctl::outlive_parent()
+                .map_err(at(Step::Prepare, ""))
+                .and_then(|()| confine(ending.process, ending.seccomp, sets));
             // The channel too: its end is what tells the parent that the program was executed.
             let closed = prctl::close_from(0);
             match confined.is_ok() && closed.is_ok() {
@@ -358,4 +360,3 @@ fn fork_program(ending: &Ending<'_>, sets: &Sets) -> Result<(), Failure> {
         }
     }
 }
-

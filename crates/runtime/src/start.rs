@@ -3,13 +3,12 @@
 //! One straight line: plan, child, then the parent's steps in order. What fails drops the child, and with it its
 //! namespaces and mounts: nothing was mounted in the host's mount namespace, so nothing is left there.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use corten_model::idmap::IdMap;
-use corten_sys::{caps, process};
-use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
+use corten_sys::process;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, prlimit};
 use rustix::thread::UnshareFlags;
 
 use crate::cgroup;
@@ -19,12 +18,19 @@ use crate::init::{self, Init};
 use crate::newborn::{self, Newborn, Roles};
 use crate::plan::{self, Facts, Fallbacks, ParentStep, Plan, Source};
 use crate::seccomp;
-use crate::spec::{NsKind, Rlimit, Spec};
+use crate::spec::{NsKind, Spec};
 use crate::step::{Failure, Step, at, at_io};
+
+pub(crate) use child::{own_pipes, prepare_child, set_oom_score};
+pub use external::External;
+use external::external;
+pub(crate) use external::streams;
 
 pub(crate) mod binds;
 mod cgroup_view;
+mod child;
 pub(crate) mod devices;
+mod external;
 pub(crate) mod maps;
 
 /// What makes a container's root file system.
@@ -89,36 +95,6 @@ pub struct Launch<'a> {
     pub trace: Option<&'a dyn Fn(&'static str)>,
 }
 
-/// What came in from outside: a checkpoint would need each of it again.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum External {
-    /// A tree of the host.
-    Bind {
-        /// Its path on the host.
-        source: String,
-        /// Where it is in the container.
-        destination: String,
-    },
-    /// A device node.
-    Device {
-        /// Its path in the container.
-        path: String,
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// A descriptor.
-    Fd {
-        /// Its number in the container.
-        number: u32,
-        /// What the kernel calls it, such as `pipe:[4026]`.
-        what: String,
-    },
-    /// A namespace of another container.
-    Namespace(NsKind),
-}
-
 /// A process that became its program.
 #[derive(Debug)]
 pub struct Started {
@@ -146,7 +122,8 @@ pub fn start(mut launch: Launch<'_>) -> Result<Started, StartError> {
         Facts { rootless: launch.rootless, kernel: kernel_version(), joins, fallbacks: launch.fallbacks };
     let plan = plan::plan(launch.spec, &facts)?;
     if launch.spec.process.terminal != matches!(launch.stdio, Stdio::Terminal) {
-        let invalid = corten_model::Invalid::new("standard streams", "", "a terminal is asked for in one place only");
+        let invalid =
+            corten_model::Invalid::new("standard streams", "", "a terminal is asked for in one place only");
         return Err(invalid.into());
     }
     let (child, channel) = give_birth(&launch, &plan)?;
@@ -223,7 +200,9 @@ pub(crate) fn flag(kind: NsKind) -> UnshareFlags {
 fn give_birth(launch: &Launch<'_>, plan: &Plan<'_>) -> Result<(Newborn, Channel), Failure> {
     let namespaces = plan.new.iter().fold(UnshareFlags::empty(), |flags, kind| flags | flag(*kind));
     let cgroup = launch.cgroup.clone_into().filter(|_| !launch.fallbacks.join_cgroup);
-    let join = (!plan.joins.is_empty()).then_some(|_: &Channel, _: bool| {
+    let join = (!plan.joins.is_empty()).then_some(|channel: &Channel, _: bool| {
+        init::own_oom_score(&launch.spec.process, launch.rootless, channel)?;
+        newborn::hide()?;
         for kind in &plan.joins {
             for join in launch.join.iter().filter(|j| j.kind == *kind) {
                 rustix::thread::move_into_link_name_space(join.fd.as_fd(), Some(link_type(*kind)))
@@ -264,12 +243,9 @@ impl Parent<'_> {
     fn run(mut self, pid: i32) -> Result<(Option<OwnedFd>, Vec<String>), StartError> {
         let steps = &self.plan.parent;
         for step in steps {
-            // A child that failed has closed its end: what it said is worth more than our EPIPE.
             if let Err(error) = self.step(*step) {
-                return Err(match &error {
-                    StartError::Step { step: Step::Talk, .. } => await_exec(&self.channel).err().unwrap_or(error),
-                    _ => error,
-                });
+                // A child that failed is often why: what it said is worth more than our EPIPE.
+                return Err(self.channel.last_failure().map_or(error, Into::into));
             }
             if matches!(step, ParentStep::Clone { .. }) && self.plan.in_userns && !self.plan.writes_maps {
                 self.enter_userns(pid)?;
@@ -286,9 +262,13 @@ impl Parent<'_> {
             // Done before, and after.
             ParentStep::Clone { .. } | ParentStep::AwaitExec => Ok(()),
             ParentStep::WriteMaps => self.write_maps(),
-            ParentStep::RaiseLimits => {
-                let rlimits = &self.launch.spec.process.rlimits;
-                raise_limits(self.pid, rlimits).map_err(Into::into)
+            ParentStep::PrepareChild => {
+                self.warnings.extend(prepare_child(
+                    self.pid,
+                    &self.launch.spec.process,
+                    self.launch.rootless,
+                )?);
+                Ok(())
             }
             ParentStep::OwnPipes => Ok(self.own_pipes()?),
             ParentStep::MakeRoot => self.make_root(),
@@ -330,7 +310,8 @@ impl Parent<'_> {
     }
 
     fn make_root(&mut self) -> Result<(), StartError> {
-        let root = self.launch.rootfs.mount(self.userns.as_ref().map(AsFd::as_fd)).map_err(StartError::RootFs)?;
+        let root =
+            self.launch.rootfs.mount(self.userns.as_ref().map(AsFd::as_fd)).map_err(StartError::RootFs)?;
         stamp(self.launch, "rootfs");
         Ok(self.channel.send(Word::Root, &[], &[root.as_fd()])?)
     }
@@ -362,7 +343,9 @@ impl Parent<'_> {
     fn send_pieces(&self, index: usize, pieces: &[binds::Piece]) -> Result<(), Failure> {
         for chunk in pieces.chunks(PIECES_MAX) {
             let mut bytes = (index as u16).to_le_bytes().to_vec();
-            bytes.extend_from_slice(chunk.iter().map(|p| p.below.as_str()).collect::<Vec<_>>().join("\0").as_bytes());
+            bytes.extend_from_slice(
+                chunk.iter().map(|p| p.below.as_str()).collect::<Vec<_>>().join("\0").as_bytes(),
+            );
             let fds: Vec<BorrowedFd<'_>> = chunk.iter().map(|p| p.mount.as_fd()).collect();
             self.channel.send(Word::Pieces, &bytes, &fds)?;
         }
@@ -380,9 +363,8 @@ impl Parent<'_> {
 /// The files to join `cgroup` with; without version 2 where the child was born in it, as a write to
 /// `cgroup.procs` waits for RCU.
 pub(crate) fn join_fds(cgroup: &cgroup::Cgroup, skips_unified: bool) -> Result<Vec<OwnedFd>, StartError> {
-    let mut fds = cgroup
-        .join_fds()
-        .map_err(|source| StartError::Cgroup { path: cgroup.path().to_owned(), source })?;
+    let mut fds =
+        cgroup.join_fds().map_err(|source| StartError::Cgroup { path: cgroup.path().to_owned(), source })?;
     if skips_unified {
         fds.retain(|fd| rustix::fs::fstatfs(fd).is_ok_and(|fs| fs.f_type as u64 != CGROUP2_MAGIC));
     }
@@ -390,38 +372,6 @@ pub(crate) fn join_fds(cgroup: &cgroup::Cgroup, skips_unified: bool) -> Result<V
 }
 
 const CGROUP2_MAGIC: u64 = 0x6367_7270;
-
-/// Gives pipes among `fds` to an owner.
-pub(crate) fn own_pipes(fds: [&OwnedFd; 3], uid: Option<Uid>, gid: Option<Gid>) -> Result<(), Failure> {
-    for fd in fds {
-        let stat = rustix::fs::fstat(fd).map_err(at(Step::Stdio, ""))?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo {
-            rustix::fs::fchown(fd, uid, gid).map_err(at(Step::Stdio, ""))?;
-        }
-    }
-    Ok(())
-}
-
-/// Raises hard limits of process `pid` where we may; where not, the child takes what there is, and says so.
-pub(crate) fn raise_limits(pid: i32, wishes: &[Rlimit]) -> Result<(), Failure> {
-    if caps::get().map_err(at(Step::Inspect, "capabilities"))?.effective & caps::SYS_RESOURCE == 0 {
-        return Ok(());
-    }
-    for wish in wishes {
-        let Some(resource) = crate::limits::resource(&wish.kind) else { continue };
-        let mut limit = rustix::process::getrlimit(resource);
-        let wanted = crate::limits::finite(wish.hard);
-        if limit.maximum.is_some_and(|now| wanted.is_none_or(|w| w > now)) {
-            limit.maximum = wanted;
-            // EPERM: above what this host allows anybody (fs.nr_open). The child clamps.
-            match prlimit(Pid::from_raw(pid), resource, limit) {
-                Ok(_) | Err(Errno::PERM) => {}
-                Err(errno) => return Err(at(Step::Rlimit, &wish.kind)(errno)),
-            }
-        }
-    }
-    Ok(())
-}
 
 /// Hears the child out: its terminal and warnings, until it is its program or failed.
 pub(crate) fn await_exec(channel: &Channel) -> Result<(Option<OwnedFd>, Vec<String>), StartError> {
@@ -438,34 +388,4 @@ pub(crate) fn await_exec(channel: &Channel) -> Result<(Option<OwnedFd>, Vec<Stri
         }
     }
     if ready { Ok((terminal, warnings)) } else { Err(StartError::Died) }
-}
-
-fn external(launch: &Launch<'_>, plan: &Plan<'_>) -> Vec<External> {
-    let binds = plan.mounts.iter().filter_map(|planned| match planned.source {
-        Source::Bind { path, .. } => {
-            Some(External::Bind { source: path.to_owned(), destination: planned.target.clone() })
-        }
-        _ => None,
-    });
-    let devices = launch.spec.linux.devices.iter().map(|device| External::Device {
-        path: device.path.clone(),
-        major: device.major,
-        minor: device.minor,
-    });
-    let joins = launch.join.iter().map(|join| External::Namespace(join.kind));
-    binds.chain(devices).chain(joins).chain(streams(&launch.stdio)).collect()
-}
-
-/// The standard streams as they came in.
-pub(crate) fn streams(stdio: &Stdio) -> Vec<External> {
-    let Stdio::Fds { stdin, stdout, stderr } = stdio else { return Vec::new() };
-    [stdin, stdout, stderr]
-        .into_iter()
-        .zip(0..)
-        .map(|(fd, number)| {
-            let what = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-            let what = what.map_or_else(|_| "unknown".into(), |path| path.to_string_lossy().into_owned());
-            External::Fd { number, what }
-        })
-        .collect()
 }

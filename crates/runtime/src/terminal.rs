@@ -36,7 +36,8 @@ pub fn open(root: &Root, size: Option<ConsoleSize>) -> Result<Pty, Failure> {
     let place = root.open_plain(Path::new(PTMX), OFlags::PATH, Mode::empty());
     let place = place.map_err(at_io(Step::Terminal, PTMX))?;
     verify(&place)?;
-    let master = root.open_plain(Path::new(PTMX), flags, Mode::empty()).map_err(at_io(Step::Terminal, PTMX))?;
+    let master =
+        root.open_plain(Path::new(PTMX), flags, Mode::empty()).map_err(at_io(Step::Terminal, PTMX))?;
     verify(&master)?;
     let flags = rustix::fs::fcntl_getfl(&master).map_err(at(Step::Terminal, PTMX))?;
     rustix::fs::fcntl_setfl(&master, flags - OFlags::NONBLOCK).map_err(at(Step::Terminal, PTMX))?;

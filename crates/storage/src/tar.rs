@@ -72,6 +72,9 @@ pub enum TarError {
     },
 }
 
+/// Bytes of PAX records that hold for all entries: they are kept, and copied for each entry.
+const GLOBAL_BYTES_MAX: u64 = 64 << 10;
+
 /// What an entry makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryKind {
@@ -145,6 +148,10 @@ impl<'r> Archive<'r> {
                 b'g' => {
                     let records = self.records(&block)?;
                     self.global.merge(records);
+                    if self.global.bytes() > GLOBAL_BYTES_MAX {
+                        let what = "bytes in global PAX headers";
+                        return Err(TarError::Limit { what, max: GLOBAL_BYTES_MAX });
+                    }
                 }
                 b'L' => long_name = Some(self.long(&block)?),
                 b'K' => long_link = Some(self.long(&block)?),

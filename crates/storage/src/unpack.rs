@@ -59,10 +59,21 @@ pub(crate) struct Unpacker {
     /// Directories that hide what is below them.
     opaque: HashSet<PathBuf>,
     content_bytes: u64,
+    /// Directories that entries imply, which cost as much as entries.
+    implied: u64,
+    /// Components looked up one by one, because of symlinks or missing directories.
+    steps: u64,
+    /// Bytes of paths in `times` and `opaque`.
+    remembered_bytes: u64,
     max_id: u32,
     squashed_owners: u64,
     skipped_devices: u64,
 }
+
+/// Bytes of directories' paths that are kept until the end: half a million directories of usual depth.
+const REMEMBERED_BYTES_MAX: u64 = 64 << 20;
+/// Components looked up one by one, for each entry that an archive may have.
+const STEPS_PER_ENTRY: u64 = 32;
 
 impl Unpacker {
     /// Unpacks into the empty directory `tree`, as a layer on `lowers` (top first).
@@ -76,6 +87,9 @@ impl Unpacker {
             times: HashMap::new(),
             opaque: HashSet::new(),
             content_bytes: 0,
+            implied: 0,
+            steps: 0,
+            remembered_bytes: 0,
             max_id: 0,
             squashed_owners: 0,
             skipped_devices: 0,
@@ -130,10 +144,7 @@ impl Unpacker {
             whiteout::Class::Hides(hidden) => return self.hide(entry, parents, hidden),
         }
         self.content_bytes = self.content_bytes.saturating_add(entry.size);
-        if self.content_bytes > self.limits.content_bytes {
-            let max = self.limits.content_bytes;
-            return Err(TarError::Limit { what: "bytes of files", max }.into());
-        }
+        over("bytes of files", self.content_bytes, self.limits.content_bytes)?;
         self.check_xattrs(entry)?;
         self.max_id = self.max_id.max(entry.uid).max(entry.gid);
         let parent = self.parent(entry, parents)?;
@@ -171,6 +182,30 @@ impl Unpacker {
         Ok(())
     }
 
+    /// Keeps a directory's times for the end.
+    fn remember(&mut self, path: PathBuf, times: Timestamps) -> Result<(), Error> {
+        self.count_path(&path)?;
+        self.times.insert(path, times);
+        Ok(())
+    }
+
+    fn count_path(&mut self, path: &Path) -> Result<(), Error> {
+        self.remembered_bytes += path.as_os_str().len() as u64;
+        over("bytes of directories' names", self.remembered_bytes, REMEMBERED_BYTES_MAX)
+    }
+
+    /// One component was looked up by hand.
+    fn count_step(&mut self) -> Result<(), Error> {
+        self.steps += 1;
+        over("steps through symlinks", self.steps, self.limits.entries.saturating_mul(STEPS_PER_ENTRY))
+    }
+
+    /// A directory is made that no entry names.
+    fn count_implied(&mut self) -> Result<(), Error> {
+        self.implied += 1;
+        over("entries", self.implied, self.limits.entries)
+    }
+
     fn set_times(&self) -> Result<(), Error> {
         for (path, times) in &self.times {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
@@ -192,6 +227,10 @@ fn is_other(error: &io::Error) -> bool {
         rustix::io::Errno::from_io_error(error),
         Some(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR)
     )
+}
+
+fn over(what: &'static str, value: u64, max: u64) -> Result<(), Error> {
+    if value > max { Err(TarError::Limit { what, max }.into()) } else { Ok(()) }
 }
 
 fn shown(name: &[u8]) -> String {

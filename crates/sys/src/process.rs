@@ -16,18 +16,18 @@ use rustix::thread::UnshareFlags;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 static DATABASE_OPENED: AtomicBool = AtomicBool::new(false);
-static FORKED_AFTER_OPEN: AtomicBool = AtomicBool::new(false);
+static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// Notes that this process opens, or has opened, an SQLite database.
 pub fn note_database_open() {
     DATABASE_OPENED.store(true, Ordering::SeqCst);
 }
 
-/// Whether this process may open an SQLite database: neither it nor a parent that it was forked from without an
-/// exec had one open. SQLite keeps its POSIX locks in process-global state, and a forked child believes that it
-/// holds locks which the kernel gave to its parent: the file gets corrupted.
+/// Whether this process may open an SQLite database: it wasn't made by [`clone3`]. SQLite keeps its POSIX locks in
+/// process-global state, and a forked child believes that it holds locks which the kernel gave to its parent: the
+/// file gets corrupted. So a forked child opens none, and a process with an open one isn't forked.
 pub fn database_may_open() -> bool {
-    !FORKED_AFTER_OPEN.load(Ordering::SeqCst)
+    !FORKED.load(Ordering::SeqCst)
 }
 
 /// What a child is born into.
@@ -74,7 +74,7 @@ struct CloneArgs {
 /// Forks the calling, single-threaded process.
 ///
 /// # Panics
-/// If a database was ever opened in this process: see [`database_may_open`].
+/// If a database was ever opened in this process (see [`database_may_open`]): that is a fault of the caller's order.
 pub fn clone3(into: CloneInto<'_>) -> Result<Forked, Errno> {
     assert!(
         !DATABASE_OPENED.load(Ordering::SeqCst),
@@ -101,14 +101,13 @@ pub fn clone3(into: CloneInto<'_>) -> Result<Forked, Errno> {
         unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, std::mem::size_of::<CloneArgs>()) };
     match result {
         0 => {
-            if DATABASE_OPENED.load(Ordering::SeqCst) {
-                FORKED_AFTER_OPEN.store(true, Ordering::SeqCst);
-            }
+            FORKED.store(true, Ordering::SeqCst);
             Ok(Forked::Child)
         }
-        // SAFETY: the kernel put a new descriptor there that nobody else owns.
         pid if pid > 0 => {
-            Ok(Forked::Parent { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+            // SAFETY: the kernel put a new descriptor there that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Forked::Parent { pid: pid as i32, pidfd })
         }
         _ => Err(last_errno()),
     }
@@ -224,7 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn a_process_may_open_a_database_until_it_is_forked_with_one() {
+    fn a_forked_child_may_not_open_a_database() {
+        // Nothing in the child allocates or locks: other threads of the test harness may hold a lock.
+        let into = CloneInto { namespaces: UnshareFlags::empty(), sibling: false, cgroup: None };
+        match clone3(into).unwrap() {
+            Forked::Child => exit_now(u8::from(database_may_open())),
+            Forked::Parent { pidfd, .. } => {
+                use std::os::fd::AsFd;
+                let id = rustix::process::WaitId::PidFd(pidfd.as_fd());
+                let status = rustix::process::waitid(id, rustix::process::WaitIdOptions::EXITED).unwrap();
+                assert_eq!(status.unwrap().exit_status(), Some(0));
+            }
+        }
         assert!(database_may_open());
     }
 }

@@ -7,7 +7,7 @@ use crate::caller::Caller;
 use crate::commands::start::is_set;
 use crate::detach_keys::{self, Keys};
 use crate::error::Result;
-use crate::foreground::{Foreground, Left, OnSignal, Wish};
+use crate::foreground::{Foreground, Left, Wish};
 
 /// Attach local standard input, output, and error streams to a running container
 #[derive(clap::Args, Debug)]
@@ -19,7 +19,7 @@ pub struct Args {
     /// Do not attach STDIN
     #[arg(long)]
     no_stdin: bool,
-    /// Proxy received signals to the process
+    /// Proxy received signals to the process (without a TTY only)
     #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, require_equals = true, default_value = "true",
           default_missing_value = "true", value_parser = crate::parse::boolean)]
     sig_proxy: bool,
@@ -32,11 +32,8 @@ pub struct Args {
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let mut engine = caller.engine()?;
     let inspected = container::inspect(&mut engine, &args.container)?;
-    let wish = Wish {
-        tty: is_set(&inspected, "Tty"),
-        stdin: !args.no_stdin && is_set(&inspected, "OpenStdin"),
-        on_signal: if args.sig_proxy { OnSignal::Forward } else { OnSignal::Leave },
-    };
+    let stdin = !args.no_stdin && is_set(&inspected, "OpenStdin");
+    let wish = Wish::of_container(is_set(&inspected, "Tty"), stdin, args.sig_proxy);
     let foreground = Foreground::prepare(wish, args.detach_keys.unwrap_or_default().into_bytes())?;
     let (mut session, _) = container::attach(&mut engine, &args.container, foreground.attach_options())?;
     match foreground.pump(&mut session, &args.container)? {

@@ -72,12 +72,12 @@ pub fn run(mut args: Args, caller: &mut Caller) -> Result<u8> {
     let foreground = Foreground::prepare(wish, args.detach_keys.unwrap_or_default().into_bytes())?;
     request.attach = Some(foreground.attach_options());
     let mut engine = caller.engine()?;
-    let (_, session) = container::exec(&mut engine, &target, request)?;
+    let outcome = container::exec(&mut engine, &target, request);
+    caller.timed(&mut engine);
+    let (_, session) = outcome?;
     let mut session = session.expect("streams were asked for");
-    caller.timings.mark("started");
     let left = foreground.pump(&mut session, &target)?;
     caller.timings.mark("exited");
-    caller.timed(&mut engine);
     match left {
         Left::Exited(exit) => Ok(exit.code),
         Left::Detached(signal) => Ok(Left::detached_code(signal)),

@@ -90,6 +90,7 @@ impl View {
             "ID": self.id(summary),
             "Image": self.image(summary),
             "Labels": listing::labels(&summary.labels),
+            "Mounts": summary.mounts.join(","),
             "Names": summary.name.as_str(),
             "Ports": "",
             "RunningFor": self.ago(summary.created_unix_s),
@@ -193,6 +194,7 @@ mod tests {
             exit: Some(Exit { code: 137, oom_killed: false }),
             labels: [("a".into(), "b".into()), ("c".into(), String::new())].into(),
             host_powers: Vec::new(),
+            mounts: vec!["data".into(), "/host".into()],
         }
     }
 
@@ -235,8 +237,9 @@ a5a5a5a5a5a5   c3c3c3c3c3c3   \"/bin/sh -c 'echo \\\"h…\"   2 hours ago   Exit
     #[test]
     fn templates_have_dockers_fields() {
         let object = view().object(&summary("web", Status::Running));
-        let template = crate::template::Template::parse("{{.ID}} {{.Names}} {{.Labels}} {{.State}}", true);
-        assert_eq!(template.unwrap().render(&object).unwrap(), "a5a5a5a5a5a5 web a=b,c= running");
+        let template =
+            crate::template::Template::parse("{{.ID}} {{.Names}} {{.Labels}} {{.Mounts}} {{.State}}", true);
+        assert_eq!(template.unwrap().render(&object).unwrap(), "a5a5a5a5a5a5 web a=b,c= data,/host running");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::container_flags::{Around, ContainerFlags};
 use crate::detach_keys::{self, Keys};
 use crate::error::Result;
-use crate::foreground::{Foreground, Left, OnSignal, Wish};
+use crate::foreground::{Foreground, Left, Wish};
 use crate::timings::Moment;
 
 /// When the command was typed, in nanoseconds of CLOCK_MONOTONIC: the built-in image tells how long it took.
@@ -25,7 +25,7 @@ pub struct Args {
     /// Override the key sequence for detaching a container
     #[arg(long, value_name = "KEYS", value_parser = detach_keys::parse)]
     detach_keys: Option<Keys>,
-    /// Proxy received signals to the process
+    /// Proxy received signals to the process (without a TTY only)
     #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, require_equals = true, default_value = "true",
           default_missing_value = "true", value_parser = crate::parse::boolean)]
     sig_proxy: bool,
@@ -42,12 +42,13 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     if args.detach {
         return detached(request, caller);
     }
-    let on_signal = if args.sig_proxy { OnSignal::Forward } else { OnSignal::Leave };
+    let wish = Wish::of_container(tty, stdin, args.sig_proxy);
     let keys = args.detach_keys.unwrap_or_default();
-    let foreground = Foreground::prepare(Wish { tty, stdin, on_signal }, keys.into_bytes())?;
+    let foreground = Foreground::prepare(wish, keys.into_bytes())?;
     let mut engine = caller.engine()?;
-    let started = container::run(&mut engine, request, Some(foreground.attach_options()))?;
-    caller.timings.mark("started");
+    let outcome = container::run(&mut engine, request, Some(foreground.attach_options()));
+    caller.timed(&mut engine);
+    let started = outcome?;
     caller.warn(&started.warnings)?;
     let mut session = started.session.expect("streams were asked for");
     match foreground.pump(&mut session, started.id.short())? {
@@ -64,9 +65,9 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
 
 fn detached(request: CreateRequest, caller: &mut Caller) -> Result<u8> {
     let mut engine = caller.engine()?;
-    let started = container::run(&mut engine, request, None)?;
-    caller.timings.mark("started");
+    let outcome = container::run(&mut engine, request, None);
     caller.timed(&mut engine);
+    let started = outcome?;
     caller.warn(&started.warnings)?;
     writeln!(caller.out, "{}", started.id)?;
     Ok(0)

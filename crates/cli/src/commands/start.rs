@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::caller::Caller;
 use crate::detach_keys::{self, Keys};
 use crate::error::{Failure, Result};
-use crate::foreground::{Foreground, Left, OnSignal, Wish};
+use crate::foreground::{Foreground, Left, Wish};
 use crate::several;
 
 /// Start one or more stopped containers
@@ -47,11 +47,8 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
 fn attached(target: &str, interactive: bool, keys: Keys, caller: &mut Caller) -> Result<u8> {
     let mut engine = caller.engine()?;
     let config = container::inspect(&mut engine, target)?;
-    let wish = Wish {
-        tty: is_set(&config, "Tty"),
-        stdin: interactive && is_set(&config, "OpenStdin"),
-        on_signal: OnSignal::Forward,
-    };
+    let stdin = interactive && is_set(&config, "OpenStdin");
+    let wish = Wish::of_container(is_set(&config, "Tty"), stdin, true);
     let foreground = Foreground::prepare(wish, keys.into_bytes())?;
     let started = container::start(&mut engine, target, Some(foreground.attach_options()))?;
     caller.warn(&started.warnings)?;

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::systemd::{self, Manager};
-use super::{Error, file};
+use super::{Error, file, v2};
 
 /// The name of the group below which all of ours are.
 pub(super) const OWN: &str = "corten";
@@ -55,6 +55,8 @@ pub(super) struct Unified {
     pub(super) base: PathBuf,
     /// Where systemd's scope for ours is, or would be.
     pub(super) scope: Option<PathBuf>,
+    /// Whether it has what v1 lacks.
+    pub(super) is_used: bool,
 }
 
 impl Host {
@@ -95,7 +97,7 @@ impl Host {
             match group.controllers {
                 "" => {
                     tracking = scope.clone().or(tracking);
-                    host.v2 = Some(Unified { mount: mount.point(root), base, scope });
+                    host.v2 = Some(Unified { mount: mount.point(root), base, scope, is_used: true });
                 }
                 "name=systemd" => tracking = tracking.or(scope),
                 named if named.starts_with("name=") => {}
@@ -104,6 +106,14 @@ impl Host {
                     host.v1.push(Hierarchy { controllers, base, scope });
                 }
             }
+        }
+        if let Some(unified) = host.v2.as_mut().filter(|_| !host.v1.is_empty()) {
+            // A controller is on one side only: what v2 has here was left to it on purpose. Devices aren't
+            // a controller of v2, so they are its if v1 doesn't have them.
+            let has = file::read(&unified.mount.join("cgroup.controllers")).unwrap_or_default();
+            let wanted = has.split_whitespace().any(|name| v2::WANTED.contains(&name));
+            let devices = host.v1.iter().any(|h| h.controllers.iter().any(|c| c == "devices"));
+            unified.is_used = wanted || !devices;
         }
         host.systemd = manager.map(|manager| Systemd { manager, tracking });
         Ok(host)
@@ -142,9 +152,9 @@ impl Host {
         self
     }
 
-    /// The v2 hierarchy, if containers are to be in it: a hybrid host's holds nothing that they need.
+    /// The v2 hierarchy, if containers are to be in it: a hybrid host's often has nothing that they need.
     pub(super) fn unified(&self) -> Option<&Unified> {
-        self.v2.as_ref().filter(|_| self.v1.is_empty())
+        self.v2.as_ref().filter(|unified| unified.is_used)
     }
 }
 

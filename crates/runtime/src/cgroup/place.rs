@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::host::{Host, Systemd};
+use super::host::Host;
 use super::systemd::{Entering, SCOPE};
 use super::{Error, file, v1, v2};
 
@@ -18,9 +18,7 @@ impl Host {
     /// period (0.8 to 15 ms): a keeper that was cloned into its group doesn't need this.
     pub fn leave_for_keeper(&self, path: &str) -> Result<(), Error> {
         file::check_path(path)?;
-        if let Some(systemd) = &self.systemd {
-            self.enter_scope(systemd, path)?;
-        }
+        self.stand_in_scope(path)?;
         for hierarchy in &self.v1 {
             allow_denied(v1::enter_above(hierarchy, path))?;
         }
@@ -32,7 +30,9 @@ impl Host {
         }
     }
 
-    fn enter_scope(&self, systemd: &Systemd, path: &str) -> Result<(), Error> {
+    /// On systemd hosts: makes sure that this process is in the scope.
+    pub(super) fn stand_in_scope(&self, path: &str) -> Result<(), Error> {
+        let Some(systemd) = &self.systemd else { return Ok(()) };
         let unified = self.unified().and_then(|u| u.scope.as_deref());
         let result = match (unified, &systemd.tracking) {
             (Some(scope), _) => systemd.manager.bring(&Leaf { scope, path }),
@@ -77,6 +77,11 @@ struct Top<'a> {
 
 impl Entering for Top<'_> {
     fn enter(&self) -> Result<(), Error> {
+        let own = std::process::id().to_string();
+        let inside = file::read(&self.scope.join("cgroup.procs")).unwrap_or_default();
+        if inside.lines().any(|pid| pid == own) {
+            return Ok(());
+        }
         // v2 has no `tasks`.
         match file::write(&self.scope.join("tasks"), "0") {
             Err(error) if error.refused() == Some(rustix::io::Errno::NOENT) => {

@@ -9,12 +9,12 @@
 //!    └──────────── its last process ends ◀────────┘      a scope that is there is entered by a write, without D-Bus
 //! ```
 //!
-//! The scope may vanish between a look and a step: every step is then tried again, a bounded number of times.
+//! The scope may vanish between a look and a step: every step is then tried again, for a bounded time.
 //! A user in a login session may not write itself into the user manager's groups; the manager does it then,
 //! for which it asks the system's.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Error;
 use super::dbus::wire::{Body, Value};
@@ -24,8 +24,10 @@ use super::dbus::{CallError, Connection, Method, Peer};
 pub(super) const SCOPE: &str = "corten.scope";
 /// A manager that is asked answers in milliseconds; a job of its queue may wait for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
-const TRIES: u32 = 20;
-const RETRY_WAIT: Duration = Duration::from_millis(10);
+/// How long a scope may take to come or to go, when others make or lose it at the same time.
+const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT: Duration = Duration::from_millis(5);
+const WAIT_MAX: Duration = Duration::from_millis(100);
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";
@@ -67,26 +69,31 @@ impl Manager {
     /// Brings this process into the scope at `scope` by `enter`, which fails with "absent" if the scope isn't
     /// there.
     pub(super) fn bring(&self, entering: &dyn Entering) -> Result<(), Error> {
-        let mut last = None;
-        for _ in 0..TRIES {
-            match entering.enter() {
+        let end = Instant::now() + PATIENCE;
+        let mut wait = WAIT;
+        loop {
+            let passing = match entering.enter() {
                 Ok(()) => return Ok(()),
                 Err(error) if is_absent(&error) => match self.start_scope() {
-                    Ok(()) => continue,
-                    // Somebody else made it meanwhile, or the old one is on its way out.
-                    Err(error) if is_taken(&error) => last = Some(error),
+                    Ok(()) if Instant::now() < end => continue,
+                    Ok(()) => return Err(error),
+                    // Somebody else makes it just now, or the old one is on its way out.
+                    Err(error) if is_taken(&error) => error,
                     Err(error) => return Err(error),
                 },
                 Err(error) if super::file::is_denied(&error) => match self.attach(&entering.subgroup()) {
                     Ok(()) => return Ok(()),
-                    Err(error) if is_gone(&error) => last = Some(error),
+                    Err(error) if is_gone(&error) => error,
                     Err(error) => return Err(error),
                 },
                 Err(error) => return Err(error),
+            };
+            if Instant::now() > end {
+                return Err(passing);
             }
-            std::thread::sleep(RETRY_WAIT);
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(WAIT_MAX);
         }
-        Err(last.unwrap_or(Error::NoScope { scope: SCOPE }))
     }
 
     /// Makes the scope with this process in it, and waits until it stands.

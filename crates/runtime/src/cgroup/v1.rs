@@ -47,12 +47,24 @@ pub(super) fn create(hierarchy: &Hierarchy, path: &str) -> Result<Option<Group>,
         Err(error) => return Err(error),
     }
     let group = Group { controllers: hierarchy.controllers.clone(), dir };
-    // Only now and then: whoever made the parent may not have filled it yet when we made our own in it.
-    if group.has("cpuset") && file::read(&group.dir.join("cpuset.cpus"))?.trim().is_empty() {
-        make_parents(hierarchy, path)?;
-        fill_cpuset(&group.dir)?;
+    match check_cpuset(hierarchy, path, &group) {
+        Ok(()) => Ok(Some(group)),
+        Err(error) => {
+            // The first error is the one to tell.
+            let _ = file::remove(&group.dir);
+            Err(error)
+        }
     }
-    Ok(Some(group))
+}
+
+/// Only now and then is there something to do: whoever made the group above may not have filled it yet when
+/// we made our own in it.
+fn check_cpuset(hierarchy: &Hierarchy, path: &str, group: &Group) -> Result<(), Error> {
+    if !group.has("cpuset") || !file::read(&group.dir.join("cpuset.cpus"))?.trim().is_empty() {
+        return Ok(());
+    }
+    make_parents(hierarchy, path)?;
+    fill_cpuset(&group.dir)
 }
 
 /// Makes the groups between our base and the container's.

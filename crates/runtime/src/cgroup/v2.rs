@@ -17,7 +17,7 @@ use super::limits::{self, Missing};
 use super::{DeviceRule, Error, devices, file};
 
 /// What containers are limited and counted by.
-const WANTED: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+pub(super) const WANTED: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 const KEEPER: &str = "keeper";
 const PAYLOAD: &str = "payload";
 /// Where a keeper goes when it removes its own leaf; never removed itself.
@@ -49,7 +49,7 @@ pub(super) fn create(unified: &Unified, path: &str) -> Result<Option<Group>, Err
         _ => make(&base(unified), path),
     };
     match made {
-        Ok(dir) => Ok(Some(group(dir)?)),
+        Ok(group) => Ok(Some(group)),
         Err(error) if file::is_denied(&error) => Ok(None),
         // A user without a systemd of its own has no scope, and no groups to write to.
         Err(Error::NoScope { .. }) if !rustix::process::geteuid().is_root() => Ok(None),
@@ -57,9 +57,17 @@ pub(super) fn create(unified: &Unified, path: &str) -> Result<Option<Group>, Err
     }
 }
 
-fn make(base: &Path, path: &str) -> Result<PathBuf, Error> {
+fn make(base: &Path, path: &str) -> Result<Group, Error> {
     let dir = base.join(path);
     make_dirs(base, path)?;
+    fill(base, path, &dir).and_then(|()| group(dir.clone())).inspect_err(|_| {
+        // The first error is the one to tell. A keeper's leaf stays, with the keeper in it.
+        let _ = rustix::fs::rmdir(dir.join(PAYLOAD));
+        let _ = rustix::fs::rmdir(&dir);
+    })
+}
+
+fn fill(base: &Path, path: &str, dir: &Path) -> Result<(), Error> {
     let here = list(&dir.join("cgroup.controllers"))?;
     let there: Vec<&str> = WANTED.into_iter().filter(|c| !here.iter().any(|h| h == c)).collect();
     if !there.is_empty() {
@@ -70,9 +78,8 @@ fn make(base: &Path, path: &str) -> Result<PathBuf, Error> {
             above.push(part);
         }
     }
-    hand_on(&dir)?;
-    file::make_dir(&dir.join(PAYLOAD))?;
-    Ok(dir)
+    hand_on(dir)?;
+    file::make_dir(&dir.join(PAYLOAD)).map(drop)
 }
 
 fn make_dirs(base: &Path, path: &str) -> Result<(), Error> {
@@ -193,7 +200,13 @@ pub(super) fn enter_keeper(base: &Path, path: &str) -> Result<(), Error> {
     make_dirs(base, path)?;
     let leaf = base.join(keeper(path));
     file::make_dir(&leaf)?;
-    file::write(&leaf.join("cgroup.procs"), "0")
+    let procs = leaf.join("cgroup.procs");
+    // Moving to where it is would wait for an RCU grace period all the same.
+    let own = std::process::id().to_string();
+    if file::read(&procs)?.lines().any(|pid| pid == own) {
+        return Ok(());
+    }
+    file::write(&procs, "0")
 }
 
 pub(super) fn set(group: &Group, resources: &Resources, missing: &mut Missing) -> Result<(), Error> {

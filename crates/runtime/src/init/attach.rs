@@ -76,7 +76,12 @@ impl Init<'_> {
 
     fn attach_pieces(&mut self, planned: &Planned<'_>, pieces: &[Piece]) -> Result<(), Failure> {
         let Some((top, rest)) = pieces.split_first() else {
-            return Err(Failure::because(Step::Attach, &planned.target, Errno::NOENT, "nothing was made for it"));
+            return Err(Failure::because(
+                Step::Attach,
+                &planned.target,
+                Errno::NOENT,
+                "nothing was made for it",
+            ));
         };
         let stat = rustix::fs::fstat(&top.mount).map_err(at(Step::Attach, &planned.target))?;
         let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
@@ -113,6 +118,10 @@ impl Init<'_> {
         for piece in pieces {
             rustix::fs::mkdirat(&top, piece.below.as_str(), Mode::from_raw_mode(DIR_MODE)).map_err(fail)?;
         }
+        // Before it is attached: a mount below a detached one can't be changed any more.
+        let read_only =
+            mount::Attributes { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..mount::Attributes::default() };
+        mount::set_attributes(top.as_fd(), read_only).map_err(fail)?;
         let mount = top.try_clone().map_err(at_io(Step::FileSystem, &planned.target))?;
         self.attach_pieces(planned, &[Piece { below: String::new(), mount }])?;
         for piece in pieces {
@@ -120,9 +129,7 @@ impl Init<'_> {
             mount::attach(piece.mount.as_fd(), target.as_fd())
                 .map_err(at(Step::Attach, format!("{}/{}", planned.target, piece.below)))?;
         }
-        let read_only =
-            mount::Attributes { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..mount::Attributes::default() };
-        mount::set_attributes(top.as_fd(), read_only).map_err(fail)
+        Ok(())
     }
 }
 

@@ -35,8 +35,7 @@ impl Init<'_> {
             let flags = OFlags::WRONLY | OFlags::CLOEXEC;
             let file = rustix::fs::openat2(&proc.mount, path, flags, Mode::empty(), how)
                 .map_err(at(Step::Sysctl, key))?;
-            rustix::io::write(&file, value.as_bytes())
-                .map_err(at(Step::Sysctl, format!("{key}={value}")))?;
+            rustix::io::write(&file, value.as_bytes()).map_err(at(Step::Sysctl, format!("{key}={value}")))?;
         }
         Ok(())
     }

@@ -88,7 +88,11 @@ pub fn parse<'a>(destination: &str, words: &'a [String]) -> Result<Options<'a>, 
         }
     }
     if let (Some(_), Some((key, _))) = (options.bind, options.parameters.first()) {
-        return Err(Invalid::new("mount option", format!("{key} ({destination})"), "a bind mount has no such"));
+        return Err(Invalid::new(
+            "mount option",
+            format!("{key} ({destination})"),
+            "a bind mount has no such",
+        ));
     }
     Ok(options)
 }

@@ -17,7 +17,8 @@ fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Mount
 }
 
 fn spec() -> Spec {
-    let kinds = [NsKind::Mount, NsKind::Pid, NsKind::Ipc, NsKind::Uts, NsKind::Net, NsKind::Cgroup, NsKind::User];
+    let kinds =
+        [NsKind::Mount, NsKind::Pid, NsKind::Ipc, NsKind::Uts, NsKind::Net, NsKind::Cgroup, NsKind::User];
     let mapping = vec![IdMapping { container_id: 0, host_id: 200_000, size: 65_536 }];
     Spec {
         process: Process { args: vec!["sh".into()], cwd: "/".into(), ..Process::default() },
@@ -49,9 +50,28 @@ fn a_default_container() {
     assert_eq!(
         plan.child,
         [
-            Prepare, OwnNetwork, AwaitMaps, BecomeRoot, MakeFileSystem(0), MakeFileSystem(2), MakeFileSystem(3),
-            AwaitFds, JoinCgroup, OwnCgroups, Attach(0), Attach(1), Attach(2), Attach(3), Attach(4), Attach(5),
-            Mask, ReadOnlyPaths, MakeCwd, AttachRoot, Pivot, Hostname,
+            Prepare,
+            OwnNetwork,
+            AwaitMaps,
+            BecomeRoot,
+            MakeFileSystem(0),
+            MakeFileSystem(2),
+            MakeFileSystem(3),
+            AwaitFds,
+            JoinCgroup,
+            OwnCgroups,
+            Attach(0),
+            Attach(1),
+            Attach(2),
+            Attach(3),
+            Attach(4),
+            Attach(5),
+            Mask,
+            ReadOnlyPaths,
+            MakeCwd,
+            AttachRoot,
+            Pivot,
+            Hostname,
         ]
     );
     assert_eq!(
@@ -94,14 +114,20 @@ fn older_kernels_attach_the_root_first() {
 fn rootless_and_the_hosts_user_namespace() {
     let mut spec = spec();
     let rootless = plan(&spec, &Facts { rootless: true, ..facts() }).unwrap();
-    assert!(rootless.child.contains(&ChildStep::MakeRoot) && rootless.child.contains(&ChildStep::MakeBind(5)));
-    assert!(!rootless.parent.contains(&ParentStep::MakeRoot) && !rootless.parent.contains(&ParentStep::OwnPipes));
+    assert!(
+        rootless.child.contains(&ChildStep::MakeRoot) && rootless.child.contains(&ChildStep::MakeBind(5))
+    );
+    assert!(
+        !rootless.parent.contains(&ParentStep::MakeRoot) && !rootless.parent.contains(&ParentStep::OwnPipes)
+    );
     spec.linux.uid_mappings.clear();
     spec.linux.gid_mappings.clear();
     assert!(plan(&spec, &facts()).is_err(), "a user namespace without maps");
     spec.linux.namespaces.retain(|n| n.kind != NsKind::User);
     let plain = plan(&spec, &facts()).unwrap();
-    assert!(plain.child.contains(&ChildStep::CutPropagation) && !plain.child.contains(&ChildStep::BecomeRoot));
+    assert!(
+        plain.child.contains(&ChildStep::CutPropagation) && !plain.child.contains(&ChildStep::BecomeRoot)
+    );
     assert!(!plain.parent.contains(&ParentStep::WriteMaps));
     assert!(plan(&spec, &Facts { rootless: true, ..facts() }).is_err(), "rootless without a user namespace");
 }
@@ -196,7 +222,15 @@ fn kernel_parameters_are_of_the_containers_namespaces() {
     check("kernel.shmmax", true);
     check("fs.mqueue.msg_max", true);
     check("kernel.hostname", true);
-    for bad in ["kernel.core_pattern", "vm.swappiness", "net", "", "net.ipv4..x", "net/../kernel/core_pattern", "net/./x"] {
+    for bad in [
+        "kernel.core_pattern",
+        "vm.swappiness",
+        "net",
+        "",
+        "net.ipv4..x",
+        "net/../kernel/core_pattern",
+        "net/./x",
+    ] {
         check(bad, false);
     }
     assert_eq!(sysctl_path("net.ipv4.conf.eth0/1.forwarding"), "net/ipv4/conf/eth0.1/forwarding");

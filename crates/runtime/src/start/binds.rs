@@ -91,7 +91,11 @@ fn open_mapped(path: &str, recursive: bool, userns: BorrowedFd<'_>, singly: bool
     let mut pieces = Vec::new();
     let mut left_plain = Vec::new();
     for below in mounts_below(&source)? {
-        let full = if below.is_empty() { path.to_owned() } else { format!("{}/{below}", path.trim_end_matches('/')) };
+        let full = if below.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{}/{below}", path.trim_end_matches('/'))
+        };
         let mount = match below.is_empty() {
             true => clone_fd(source.as_fd(), false),
             false => clone_path(&full, false),
@@ -116,7 +120,9 @@ fn idmap(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>, recursive: bool) -> Resu
 }
 
 fn plain(what: &str) -> String {
-    format!("{what}: the file system can't map ids; files in it belong to the host's ids, which the container lacks")
+    format!(
+        "{what}: the file system can't map ids; files in it belong to the host's ids, which the container lacks"
+    )
 }
 
 /// The relative paths of the mounts at and below what `source` refers to, parents first; the top one is empty.

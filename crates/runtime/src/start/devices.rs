@@ -54,7 +54,11 @@ impl<'a> Owners<'a> {
 }
 
 /// A tmpfs with everything but the nodes.
-fn tmpfs(parameters: &[Parameter<'_>], attributes: MountAttrFlags, owners: &Owners<'_>) -> Result<OwnedFd, Failure> {
+fn tmpfs(
+    parameters: &[Parameter<'_>],
+    attributes: MountAttrFlags,
+    owners: &Owners<'_>,
+) -> Result<OwnedFd, Failure> {
     let fail = |errno| Failure::new(Step::FileSystem, "/dev", errno);
     let attributes = attributes - MountAttrFlags::MOUNT_ATTR_NODEV - MountAttrFlags::MOUNT_ATTR_RDONLY;
     let dev = new_detached("tmpfs", Some("tmpfs"), parameters, attributes).map_err(fail)?;
@@ -68,8 +72,6 @@ fn tmpfs(parameters: &[Parameter<'_>], attributes: MountAttrFlags, owners: &Owne
         rustix::fs::symlinkat(target, &dev, name).map_err(fail)?;
         chownat(&dev, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
     }
-    file(dev.as_fd(), "console").map_err(fail)?;
-    chownat(&dev, "console", uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
     Ok(dev)
 }
 
@@ -89,7 +91,14 @@ pub fn with_nodes(
     let umask = rustix::process::umask(Mode::empty());
     let made = tmpfs(parameters, attributes, owners).and_then(|dev| {
         for (name, major, minor) in STANDARD {
-            node(dev.as_fd(), name, FileType::CharacterDevice, (major, minor), NODE_MODE, owners.outside(0, 0))?;
+            node(
+                dev.as_fd(),
+                name,
+                FileType::CharacterDevice,
+                (major, minor),
+                NODE_MODE,
+                owners.outside(0, 0),
+            )?;
         }
         extra_nodes(&dev, owners, devices)?;
         Ok(dev)
@@ -192,8 +201,7 @@ mod tests {
             ..Device::default()
         };
         let empty = MountAttrFlags::empty();
-        let dev =
-            with_nodes(&[("mode", Some("755"))], empty, &Owners::new(Some(&map)), &[device]).unwrap();
+        let dev = with_nodes(&[("mode", Some("755"))], empty, &Owners::new(Some(&map)), &[device]).unwrap();
         let check = |name: &str, expected: (u32, u32, u32, u64)| {
             let s = rustix::fs::statat(&dev, name, AtFlags::SYMLINK_NOFOLLOW).unwrap();
             assert_eq!((s.st_uid, s.st_gid, s.st_mode & 0o7777, s.st_rdev), expected, "{name}");

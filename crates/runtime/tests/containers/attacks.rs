@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
-use corten_runtime::{Step, StartError, Stdio};
+use corten_runtime::{StartError, Stdio, Step};
 use rustix::fs::{Mode, mkfifoat};
 
 use crate::Case;
@@ -95,7 +94,8 @@ fn no_descriptor_leaks() {
 
 /// CVE-2019-16884, CVE-2023-28642.
 fn proc_or_sys_as_a_symlink() {
-    for (name, target) in [("proc", "/srv"), ("sys", "srv"), ("dev", "/srv"), ("proc", "/proc"), ("sys", "/")] {
+    for (name, target) in [("proc", "/srv"), ("sys", "srv"), ("dev", "/srv"), ("proc", "/proc"), ("sys", "/")]
+    {
         let mut world = World::new();
         fs::remove_dir(world.root().join(name)).unwrap();
         symlink(target, world.root().join(name)).unwrap();
@@ -143,7 +143,7 @@ fn a_device_as_the_mask() {
     let mut world = World::new();
     world.spec.mounts.retain(|m| !m.destination.starts_with("/dev"));
     symlink("/proc/sysrq-trigger", world.root().join("dev/null")).unwrap();
-    let output = world.sh("cat /proc/kcore | wc -c; stat -c %t:%T /proc/kcore");
+    let output = world.sh("cat /proc/interrupts | wc -c; stat -c %t:%T /proc/interrupts");
     assert_eq!(output.out, "0\n1:3\n", "{output:?}");
 }
 
@@ -165,7 +165,7 @@ fn a_false_terminal() {
         fs::remove_file(dir.join(name)).unwrap();
         fs::write(dir.join(name), "").unwrap();
         let error = world.launch(Stdio::Terminal).unwrap_err();
-        assert_eq!(step(&error), Some(Step::Terminal), "{error}");
+        assert!(error.to_string().ends_with("it is not of a devpts"), "{error}");
     }
 }
 
@@ -198,7 +198,11 @@ fn a_dumpable_exec() {
     for _ in 0..50 {
         assert_eq!(world.exec(&watcher, &shell("true")).unwrap().code, 0);
     }
-    assert!(!world.root().join("srv/seen").exists(), "{:?}", fs::read_to_string(world.root().join("srv/seen")));
+    assert!(
+        !world.root().join("srv/seen").exists(),
+        "{:?}",
+        fs::read_to_string(world.root().join("srv/seen"))
+    );
 }
 
 /// CVE-2022-0492 and others: what Docker's filter and the missing capabilities forbid.
@@ -210,7 +214,7 @@ fn kernel_ways_out() {
     let output = world.sh(
         "unshare -U true || echo 1; unshare -m true || echo 2; mount -t tmpfs x /tmp || echo 3; \
          mknod /tmp/sda b 8 0 || echo 4; echo x > /sys/fs/cgroup/memory/release_agent || echo 5; \
-         mount -o remount,rw /proc/sys || echo 6; cat /proc/kcore | wc -c; dd if=/dev/mem count=1 || echo 7",
+         mount -o remount,rw /proc/sys || echo 6; cat /proc/interrupts | wc -c; dd if=/dev/mem count=1 || echo 7",
     );
     assert_eq!(output.out, "1\n2\n3\n4\n5\n6\n0\n7\n", "{output:?}");
 }
@@ -252,8 +256,6 @@ fn targets_that_move() {
     swapper.kill().unwrap();
     swapper.wait().unwrap();
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "an inode was made outside");
-    assert!(!Path::new("/proc/self/mountinfo").exists() || {
-        let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        !table.contains(outside.path().to_str().unwrap())
-    });
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!table.contains(outside.path().to_str().unwrap()), "a mount was made outside");
 }

@@ -3,7 +3,7 @@
 use corten_model::capability::Capability;
 use corten_runtime::seccomp;
 use corten_runtime::spec::{ConsoleSize, Rlimit};
-use corten_runtime::{Step, Stdio};
+use corten_runtime::{Stdio, Step};
 
 use crate::Case;
 use crate::world::{World, collect, read_terminal, streams, wait};
@@ -30,7 +30,11 @@ fn exit_codes_and_streams() {
     let output = world.sh("echo out; echo err >&2; hostname; exit 7");
     assert_eq!((output.code, output.out.as_str(), output.err.as_str()), (7, "out\nbox\n", "err\n"));
     assert_eq!(output.warnings, Vec::<String>::new());
-    assert_eq!(world.sh("kill -9 $$").code, 0, "the first process of a pid namespace takes no signal of its own");
+    assert_eq!(
+        world.sh("kill -9 $$").code,
+        0,
+        "the first process of a pid namespace takes no signal of its own"
+    );
     assert_eq!(world.sh("echo through the path > /dev/stdout").out, "through the path\n");
 }
 
@@ -61,7 +65,8 @@ fn users() {
     let mut world = World::new();
     let mut check = |name: &str, expected: &str| {
         world.spec.process.user.name = Some(name.parse().unwrap());
-        let output = world.sh("echo $(id -u) $(id -g) $(id -G) $HOME; echo x > /dev/stdout; touch /proc/self/comm");
+        let output =
+            world.sh("echo $(id -u) $(id -g) $(id -G) $HOME; echo x > /dev/stdout; touch /proc/self/comm");
         assert_eq!(output.out, format!("{expected}\nx\n"), "{name}: {output:?}");
     };
     check("", "0 0 0 /root");
@@ -140,8 +145,11 @@ fn no_new_privileges_and_filter() {
 fn limits() {
     let mut world = World::new();
     let limit = |kind: &str, soft, hard| Rlimit { kind: kind.into(), soft, hard };
-    world.spec.process.rlimits =
-        vec![limit("RLIMIT_NOFILE", 8, 9), limit("RLIMIT_CORE", 0, 0), limit("RLIMIT_NPROC", 1 << 40, 1 << 40)];
+    world.spec.process.rlimits = vec![
+        limit("RLIMIT_NOFILE", 8, 9),
+        limit("RLIMIT_CORE", 0, 0),
+        limit("RLIMIT_NPROC", 1 << 40, 1 << 40),
+    ];
     world.spec.process.user.umask = Some(0o077);
     world.spec.process.oom_score_adj = Some(500);
     let output = world.sh("ulimit -n; ulimit -Hn; ulimit -c; umask; cat /proc/self/oom_score_adj");
@@ -167,7 +175,10 @@ fn programs_that_cannot_be() {
         world.spec.process.args = vec![name.into()];
         let error = world.error();
         assert_eq!(error.exit_code(), code, "{name}: {error}");
-        assert!(matches!(&error, corten_runtime::StartError::Step { step: s, .. } if *s == step), "{name}: {error:?}");
+        assert!(
+            matches!(&error, corten_runtime::StartError::Step { step: s, .. } if *s == step),
+            "{name}: {error:?}"
+        );
     };
     check("missing", 127, Step::FindProgram);
     check("/bin/missing", 127, Step::FindProgram);
@@ -185,7 +196,10 @@ fn programs_that_cannot_be() {
 fn the_environment() {
     let mut world = World::new();
     world.spec.process.env = ["PATH=/bin", "A=b"].map(String::from).to_vec();
-    assert_eq!(world.sh("env").out.lines().filter(|l| !l.starts_with("SHLVL") && !l.starts_with("PWD")).count(), 3);
+    assert_eq!(
+        world.sh("env").out.lines().filter(|l| !l.starts_with("SHLVL") && !l.starts_with("PWD")).count(),
+        3
+    );
     world.spec.process.env.push("HOME=/x".into());
     assert_eq!(world.sh("echo $HOME $A").out, "/x b\n");
 }
@@ -196,9 +210,10 @@ fn the_reaper() {
     let output = world.sh("echo $$; (sleep 0.01 &) ; cat /proc/1/cmdline >/dev/null; exit 5");
     assert_eq!((output.code, output.out.as_str()), (5, "2\n"));
     // Orphans don't stay zombies, and signals reach the program.
-    world.spec.process.args = ["sh", "-c", "trap 'exit 42' TERM; echo ready; while true; do sleep 0.02; done"]
-        .map(String::from)
-        .to_vec();
+    world.spec.process.args =
+        ["sh", "-c", "trap 'exit 42' TERM; echo ready; while true; do sleep 0.02; done"]
+            .map(String::from)
+            .to_vec();
     let (stdio, out, err) = streams();
     let started = world.launch(stdio).unwrap();
     crate::world::readable(std::os::fd::AsFd::as_fd(&out));
@@ -225,7 +240,8 @@ fn started_tells_the_truth() {
 fn signals_are_at_their_default() {
     let mut world = World::new();
     // Not by a shell, which has its own way with SIGQUIT.
-    world.spec.process.args = ["grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status"].map(String::from).to_vec();
+    world.spec.process.args =
+        ["grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status"].map(String::from).to_vec();
     let text = world.run().unwrap().out;
     for key in ["SigBlk", "SigIgn", "SigCgt"] {
         assert_eq!(status(&text, key), "0000000000000000", "{key}");

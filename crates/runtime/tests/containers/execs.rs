@@ -31,7 +31,9 @@ fn it_is_inside() {
     assert_eq!(output.out, format!("box\n0\n0\n1\n/srv\n10\n{caps}/srv\nx\n"), "{output:?}");
     assert_eq!(output.code, 9);
     process.user.name = Some("web".parse().unwrap());
-    process.args = ["sh", "-c", "id -u; id -G; cat /proc/self/cgroup | grep -v ':/$' | wc -l"].map(String::from).to_vec();
+    process.args = ["sh", "-c", "id -u; id -G; cat /proc/self/cgroup | grep -v ':/$' | wc -l"]
+        .map(String::from)
+        .to_vec();
     let output = world.exec(&sleeper, &process).unwrap();
     assert_eq!(output.out, "33\n44 4\n0\n", "it is in the container's cgroup: {output:?}");
     // Every namespace is the container's.

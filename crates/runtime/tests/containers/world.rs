@@ -12,9 +12,7 @@ use corten_runtime::cgroup::{Cgroup, Host, Limits};
 use corten_runtime::spec::{
     Capabilities, IdMapping, Linux, Mount, Namespace, NsKind, Process, Root, Spec, User,
 };
-use corten_runtime::{
-    ExecLaunch, Fallbacks, Join, Launch, Rootfs, StartError, Started, Stdio, exec, start,
-};
+use corten_runtime::{ExecLaunch, Fallbacks, Join, Launch, Rootfs, StartError, Started, Stdio, exec, start};
 use corten_sys::mount::{Attributes, clone_path, set_attributes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -33,6 +31,7 @@ pub struct World {
     pub fallbacks: Fallbacks,
     pub init: bool,
     pub rootless: bool,
+    pub overlay: bool,
     pub seccomp: Option<corten_runtime::seccomp::Filter>,
     pub join: Vec<Join>,
 }
@@ -58,6 +57,17 @@ impl Rootfs for Directory<'_> {
     }
 }
 
+/// The same as a read-only overlay, a file system of its own.
+pub struct Overlay<'a>(pub &'a Path);
+
+impl Rootfs for Overlay<'_> {
+    fn mount(&self, _: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Box<dyn std::error::Error + Send + Sync>> {
+        let lower = format!("{0}:{0}/../empty", self.0.to_str().unwrap());
+        let none = rustix::mount::MountAttrFlags::empty();
+        Ok(corten_sys::mount::new_detached("overlay", None, &[("lowerdir", Some(&lower))], none)?)
+    }
+}
+
 /// What a process left behind.
 #[derive(Debug)]
 pub struct Output {
@@ -74,6 +84,7 @@ impl World {
         for name in ["bin", "etc", "tmp", "proc", "sys", "dev", "root", "srv"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
+        fs::create_dir(dir.path().join("empty")).unwrap();
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
         for applet in APPLETS.split_ascii_whitespace() {
@@ -81,7 +92,10 @@ impl World {
         }
         fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:44::/srv:/bin/sh\n").unwrap();
         fs::write(root.join("etc/group"), "root:x:0:\nweb:x:44:\nlog:x:4:web\n").unwrap();
-        let name = format!("corten-test/{}", dir.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
+        let name = format!(
+            "corten-test/{}",
+            dir.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.')
+        );
         let (cgroup, _) = Host::detect().unwrap().create(&name, &Limits::default()).unwrap();
         Self {
             dir,
@@ -90,6 +104,7 @@ impl World {
             fallbacks: Fallbacks::default(),
             init: false,
             rootless: false,
+            overlay: false,
             seccomp: None,
             join: Vec::new(),
         }
@@ -109,10 +124,11 @@ impl World {
 
     pub fn launch(&mut self, stdio: Stdio) -> Result<Started, StartError> {
         let root = self.root();
+        let (directory, overlay) = (Directory(&root), Overlay(&root));
         start(Launch {
             spec: &self.spec,
             rootless: self.rootless,
-            rootfs: &Directory(&root),
+            rootfs: if self.overlay { &overlay } else { &directory },
             join: std::mem::take(&mut self.join),
             cgroup: &self.cgroup,
             stdio,
@@ -273,12 +289,25 @@ fn spec() -> Spec {
             uid_mappings: mapping.clone(),
             gid_mappings: mapping,
             masked_paths: strings(&[
-                "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-                "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-                "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+                "/proc/asound",
+                "/proc/acpi",
+                "/proc/interrupts",
+                "/proc/kcore",
+                "/proc/keys",
+                "/proc/latency_stats",
+                "/proc/timer_list",
+                "/proc/timer_stats",
+                "/proc/sched_debug",
+                "/proc/scsi",
+                "/sys/firmware",
+                "/sys/devices/virtual/powercap",
             ]),
             readonly_paths: strings(&[
-                "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+                "/proc/bus",
+                "/proc/fs",
+                "/proc/irq",
+                "/proc/sys",
+                "/proc/sysrq-trigger",
             ]),
             ..Linux::default()
         },

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use corten_sys::fsid::FsIds;
 use corten_sys::{idmap, mountns};
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{AtFlags, CWD, Mode, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags};
 
@@ -64,50 +64,61 @@ impl Overlay<'_> {
 
     fn open(&self) -> Result<Parts, Error> {
         let mut parts = Parts { lowers: Vec::new(), upper_work: None, clones: Vec::new(), root_ids: None };
-        let open = |at: BorrowedFd<'_>, path: &Path, name: &Path| {
-            rustix::fs::openat(at, name, DIRECTORY, Mode::empty()).at("open the directory", path)
+        let Some(userns) = self.userns else {
+            for lower in self.lowers {
+                parts.lowers.push(open_dir(CWD, lower)?);
+            }
+            if let Some(dir) = self.dir {
+                parts.upper_work = Some((open_dir(CWD, &dir.join("upper"))?, open_dir(CWD, &dir.join("work"))?));
+            }
+            return Ok(parts);
         };
-        match (self.userns, self.common_root()) {
-            (None, _) => {
-                for lower in self.lowers {
-                    parts.lowers.push(open(CWD, lower, lower)?);
-                }
-            }
-            // One clone of the directory that holds all layers, instead of one each: an idmap costs 30 µs.
-            (Some(userns), Some(root)) => {
-                let clone = parts.clone_idmapped(root, userns)?;
-                for lower in self.lowers {
-                    let name = lower.strip_prefix(root).expect("its ancestor by common_root");
-                    parts.lowers.push(open(parts.clones[clone].0.as_fd(), lower, name)?);
-                }
-            }
-            (Some(userns), None) => {
-                for lower in self.lowers {
-                    let clone = parts.clone_idmapped(lower, userns)?;
-                    parts.lowers.push(open(parts.clones[clone].0.as_fd(), lower, Path::new("."))?);
-                }
-            }
+        // One clone of the directory that holds all, where that is one mount: an idmap costs 30 µs and dropping the
+        // clone an RCU grace period.
+        let root = self.common_root().filter(|root| self.is_one_mount(root));
+        let whole = root.map(|root| parts.clone_idmapped(root, userns)).transpose()?;
+        let open = |parts: &mut Parts, path: &Path, name: &str| {
+            let (clone, place) = match whole {
+                Some(clone) => (clone, parts.clones[clone].1.clone()),
+                None => (parts.clone_idmapped(path, userns)?, path.to_owned()),
+            };
+            let below = path.strip_prefix(&place).expect("its ancestor by common_root, or itself").join(name);
+            let below = if below.as_os_str().is_empty() { Path::new(".") } else { &below };
+            open_dir(parts.clones[clone].0.as_fd(), below)
+        };
+        for lower in self.lowers {
+            let fd = open(&mut parts, lower, "")?;
+            parts.lowers.push(fd);
         }
         if let Some(dir) = self.dir {
-            // Upper and work must be on one mount, so one clone of what holds them.
-            let opened = match self.userns {
-                Some(userns) => {
-                    let clone = parts.clone_idmapped(dir, userns)?;
-                    parts.clones[clone].0.as_fd()
-                }
-                None => CWD,
-            };
-            let name = |n: &str| if self.userns.is_some() { PathBuf::from(n) } else { dir.join(n) };
-            let upper = open(opened, dir, &name("upper"))?;
-            parts.upper_work = Some((upper, open(opened, dir, &name("work"))?));
+            // Upper and work must be on one mount, so both from the one clone of what holds them.
+            let held = open(&mut parts, dir, "")?;
+            let (upper, work) = (Path::new("upper"), Path::new("work"));
+            parts.upper_work = Some((open_dir(held.as_fd(), upper)?, open_dir(held.as_fd(), work)?));
         }
         Ok(parts)
     }
 
-    /// `layers/` of `layers/<chain>/fs`, if that is where all are.
+    /// The store's root above `layers/<chain>/fs` and `containers/<id>`, if that is where all are; for layers alone
+    /// what holds them.
     fn common_root(&self) -> Option<&Path> {
-        let root = self.lowers.first()?.parent()?.parent()?;
-        self.lowers.iter().all(|l| l.parent().and_then(Path::parent) == Some(root)).then_some(root)
+        let layers = self.lowers.first()?.parent()?.parent()?;
+        let root = match self.dir {
+            None => layers,
+            Some(dir) => dir.parent()?.parent().filter(|root| layers.parent() == Some(root))?,
+        };
+        self.lowers.iter().all(|l| l.parent().and_then(Path::parent) == Some(layers)).then_some(root)
+    }
+
+    /// A clone has no submounts, so a store whose layers or containers are a mount of their own needs clones of them.
+    fn is_one_mount(&self, root: &Path) -> bool {
+        let id = |path: &Path| {
+            let stat = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?;
+            (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id)
+        };
+        let wanted = id(root);
+        let layers = self.lowers.first().and_then(|l| l.parent()?.parent());
+        wanted.is_some() && [layers, self.dir].into_iter().flatten().all(|path| id(path) == wanted)
     }
 
     /// Overlay keeps the credentials of the thread that makes the superblock and touches the layers with them: they
@@ -209,6 +220,10 @@ impl Parts {
         self.clones.push((clone, path.to_owned()));
         Ok(self.clones.len() - 1)
     }
+}
+
+fn open_dir(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Error> {
+    rustix::fs::openat(at, path, DIRECTORY, Mode::empty()).at("open the directory", path)
 }
 
 pub(super) fn clone_tree(path: &Path) -> Result<OwnedFd, Error> {

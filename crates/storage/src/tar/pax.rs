@@ -54,6 +54,12 @@ impl Records {
         Ok(())
     }
 
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> u64 {
+        self.map.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>()
+            + 8 * self.sparse_numbers.len() as u64
+    }
+
     /// Takes over `other`'s records; an empty value removes the key (POSIX pax).
     pub fn merge(&mut self, other: Records) {
         for (key, value) in other.map {

@@ -150,6 +150,12 @@ fn limits_hold() {
     check(Tar::default().pax(&[("path", &[b'x'; 300])]).file("a", ""), "bytes in a name");
     check(Tar::default().entry(&Head::new("l", b'L'), &[b'x'; 300]).file("a", ""), "bytes in a name");
     check(Tar::default().pax(&[("SCHILY.xattr.user.a", &[b'x'; 300])]).file("a", ""), "bytes in an extended attribute");
+    let global = (0..3).fold(Tar::default(), |tar, n| {
+        let value = format!("{:05} k{n}={}\n", 30_000, "x".repeat(30_000 - 10));
+        tar.entry(&Head::new("g", b'g'), value.as_bytes())
+    });
+    let error = read(&global.file("a", "").end()).unwrap_err();
+    assert!(matches!(error, TarError::Limit { what: "bytes in global PAX headers", .. }), "{error:?}");
     // A header may claim any size: nothing is allocated for it.
     let huge = Tar::default().raw(&block(&Head::new("x", b'x'), (1 << 33) - 1));
     check(huge, "bytes in a PAX header");

@@ -53,13 +53,15 @@ impl Unpacker {
     fn walk(&mut self, entry: &Entry, parents: &[&[u8]]) -> Result<Parent, Error> {
         let mut todo: VecDeque<OsString> = parents.iter().map(|p| OsString::from_vec(p.to_vec())).collect();
         let mut done = PathBuf::new();
+        let mut at = self.open_dir(&done).of("open the directory of", entry)?;
         let mut links = 0;
         while let Some(name) = todo.pop_front() {
+            self.count_step()?;
             if name == ".." {
                 done.pop();
+                at = self.open_dir(&done).of("open the directory of", entry)?;
                 continue;
             }
-            let at = self.open_dir(&done).of("open the directory of", entry)?;
             let path = done.join(&name);
             let target = match rustix::fs::statat(&at, &name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => match tree::kind_of(&stat) {
@@ -78,6 +80,8 @@ impl Unpacker {
                 Err(e) => return Err(e).of("look up the directory of", entry),
             };
             let Some(target) = target else {
+                // Checked or made a moment ago; still never through a symlink.
+                at = open_next(&at, &name).of("open the directory of", entry)?;
                 done = path;
                 continue;
             };
@@ -87,6 +91,7 @@ impl Unpacker {
             }
             if target.is_absolute() {
                 done.clear();
+                at = self.open_dir(&done).of("open the directory of", entry)?;
             }
             let parts = target.as_os_str().as_bytes().split(|b| *b == b'/');
             let parts = parts.filter(|p| !p.is_empty() && *p != b".");
@@ -97,8 +102,7 @@ impl Unpacker {
             }
             todo = next;
         }
-        let fd = self.open_dir(&done).of("open the directory of", entry)?;
-        Ok(Parent { fd, path: done })
+        Ok(Parent { fd: at, path: done })
     }
 
     /// Makes the directory that this layer lacks, or returns the symlink that the layers below have there.
@@ -109,6 +113,7 @@ impl Unpacker {
         name: &OsStr,
         path: &Path,
     ) -> Result<Option<PathBuf>, Error> {
+        self.count_implied()?;
         let below = if self.hidden(path) { None } else { self.lower.lookup(path)? };
         match below {
             Some((fd, stat)) if tree::kind_of(&stat) == FileType::Symlink => {
@@ -142,13 +147,17 @@ impl Unpacker {
         let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
         rustix::fs::chmodat(at, name, mode, AtFlags::empty()).of("set the mode of the directory of", entry)?;
         let time = Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ };
-        self.times.insert(path.to_owned(), Timestamps { last_access: time, last_modification: time });
-        Ok(())
+        self.remember(path.to_owned(), Timestamps { last_access: time, last_modification: time })
     }
 }
 
 /// Mode of a directory that the archive doesn't list.
 const PLAIN_MODE: Mode = Mode::from_raw_mode(0o755);
+
+fn open_next(at: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(at, name, flags, Mode::empty())
+}
 
 fn read_link(at: &OwnedFd, name: &OsStr) -> Result<PathBuf, Errno> {
     let target = rustix::fs::readlinkat(at, name, Vec::new())?;

@@ -60,8 +60,7 @@ impl Unpacker {
         self.max_id = self.max_id.max(entry.uid).max(entry.gid);
         let parent = self.parent(entry, &[])?;
         self.attributes(entry, &parent, OsStr::new("."))?;
-        self.times.insert(parent.path.clone(), entry_times(entry));
-        Ok(())
+        self.remember(parent.path.clone(), entry_times(entry))
     }
 
     /// Runs `make`, removing what is in its way once.
@@ -132,8 +131,7 @@ impl Unpacker {
             Err(e) => return Err(e).of("make the directory of", entry),
         }
         self.attributes(entry, parent, name)?;
-        self.times.insert(path, entry_times(entry));
-        Ok(())
+        self.remember(path, entry_times(entry))
     }
 
     fn node(&mut self, entry: &Entry, parent: &Parent, name: &OsStr, kind: FileType) -> Result<(), Error> {

@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, Stat, XattrFlags};
 use rustix::io::Errno;
@@ -60,7 +60,8 @@ impl Unpacker {
         let parent = self.parent(entry, parents)?;
         // The root's mark would be overlay's own business with the upper directory; each name is hidden instead.
         if parent.path.as_os_str().is_empty() {
-            return self.hide_root(entry, &parent);
+            // Once: a list of the root for each of a million such entries would be a bomb.
+            return if self.opaque.contains(Path::new("")) { Ok(()) } else { self.hide_root(entry, &parent) };
         }
         self.set_opaque(entry, &parent.path)
     }
@@ -103,6 +104,7 @@ impl Unpacker {
                 self.hide_name(entry, parent, OsStr::from_bytes(name.to_bytes()))?;
             }
         }
+        self.opaque.insert(PathBuf::new());
         Ok(())
     }
 
@@ -111,6 +113,7 @@ impl Unpacker {
         if self.lower.is_empty() || !self.opaque.insert(path.to_owned()) {
             return Ok(());
         }
+        self.count_path(path)?;
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
         let dir = self.root.open_plain(path, flags, Mode::empty()).of("open the directory of", entry)?;
         let name = if self.rootless { "user.overlay.opaque" } else { "trusted.overlay.opaque" };

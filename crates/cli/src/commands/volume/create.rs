@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use corten_engine::volume;
-use corten_model::Name;
+use corten_model::{Invalid, Name};
 
 use crate::caller::Caller;
 use crate::error::Result;
@@ -17,8 +17,16 @@ pub struct Args {
     #[arg(long, value_name = "KEY[=VALUE]")]
     label: Vec<String>,
     /// The name; a random one if absent
-    #[arg(value_name = "VOLUME", hide = true)]
+    #[arg(value_name = "VOLUME", hide = true, value_parser = volume_name)]
     name: Option<Name>,
+}
+
+/// A container's name may have a slash in front, for Docker's history; a volume's may not.
+fn volume_name(text: &str) -> std::result::Result<Name, Invalid> {
+    if text.starts_with('/') {
+        return Err(Invalid::new("volume name", text, "it begins with a slash"));
+    }
+    text.parse()
 }
 
 /// Does it.
@@ -31,4 +39,17 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let volume = volume::create(&mut caller.engine()?, args.name, labels)?;
     writeln!(caller.out, "{}", volume.name)?;
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_without_a_slash() {
+        assert!(volume_name("data").is_ok());
+        for bad in ["/data", "../x", "a b", ""] {
+            assert!(volume_name(bad).is_err(), "{bad}");
+        }
+    }
 }

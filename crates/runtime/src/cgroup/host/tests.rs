@@ -157,6 +157,25 @@ fn our_own_groups_are_stepped_out_of() {
 }
 
 #[test]
+fn what_v1_lacks_is_looked_for_on_v2() {
+    let check = |v1: &str, on_v2: &str, expected: bool| {
+        let mount = format!("/ /sys/fs/cgroup/x rw - cgroup cgroup rw,{v1}");
+        let mounts = [mount.as_str(), "/ /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw"];
+        let own = format!("2:{v1}:/");
+        let root = machine(&mounts, &[&own, "0::/"], false);
+        let dir = root.path().join("sys/fs/cgroup/unified");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("cgroup.controllers"), format!("{on_v2}\n")).unwrap();
+        let host = Host::detect_at(root.path()).unwrap();
+        assert_eq!(host.unified().is_some(), expected, "{v1} / {on_v2}");
+    };
+    check("devices,cpu", "hugetlb", false);
+    check("devices,cpu", "", false);
+    check("devices,cpu", "memory hugetlb", true);
+    check("cpu", "", true);
+}
+
+#[test]
 fn names_with_blanks_and_a_line_that_makes_no_sense() {
     check(
         &["/ /sys/fs/my\\040cgroup rw - cgroup2 cgroup2 rw"],

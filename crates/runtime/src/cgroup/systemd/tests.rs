@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
-use std::time::Instant;
 
 use super::super::dbus::tests::Played;
 use super::super::{Driver, Host, Limits, Resources};
@@ -43,11 +42,11 @@ enum Answer {
     Yes,
 }
 
-/// Plays a manager that takes a connection for each answer; returns what was called, with its strings.
-fn played(
-    answers: &[Answer],
-    enter: Vec<Result<(), Error>>,
-) -> (Result<(), Error>, Vec<(String, Vec<String>)>) {
+/// What was called, with its strings.
+type Calls = Vec<(String, Vec<String>)>;
+
+/// Plays a manager that takes a connection for each answer.
+fn played(answers: &[Answer], enter: Vec<Result<(), Error>>) -> (Result<(), Error>, Calls) {
     let dir = tempfile::tempdir().unwrap();
     let manager = Manager { private: dir.path().join("private"), bus: dir.path().join("none"), uid: 1000 };
     let listener = UnixListener::bind(&manager.private).unwrap();
@@ -149,7 +148,11 @@ fn child_as_keeper() {
     } else {
         host
     };
-    host.leave_for_keeper(&path).unwrap();
+    // Both orders are right: whatever comes first brings the process into the scope.
+    let leaves_first = path.ends_with('1');
+    if leaves_first {
+        host.leave_for_keeper(&path).unwrap();
+    }
     let resources = Resources {
         pids_limit: Some(50),
         cpuset_cpus: Some("0".into()),
@@ -158,6 +161,9 @@ fn child_as_keeper() {
         ..Default::default()
     };
     let (group, warnings) = host.create(&path, &Limits { resources, devices: Vec::new() }).unwrap();
+    if !leaves_first {
+        host.leave_for_keeper(&path).unwrap();
+    }
     let script = r#"for d; do
         if [ -e "$d/tasks" ]; then echo 0 > "$d/tasks"; else echo 0 > "$d/cgroup.procs"; fi || exit 99
     done; cat /proc/self/cgroup; exec sleep 1000"#;

@@ -147,6 +147,15 @@ fn bombs_end_early() {
     check(many.end(), "entries");
     let deep = "a/".repeat(500);
     check(Tar::default().pax(&[("path", deep.as_bytes())]).dir("x").end(), "nested deeper");
+    // Each entry implies directories of its own, or a long way through symlinks.
+    let wide = (0..20).fold(Tar::default(), |tar, n| tar.file(&format!("{n}/{}x", "d/".repeat(60)), ""));
+    check(wide.end(), "more than 1000 entries");
+    let way = (0..40).fold(Tar::default().dir("e"), |tar, n| {
+        let next = if n == 39 { "e".to_owned() } else { format!("l{}", n + 1) };
+        tar.symlink(&format!("l{n}"), &format!("{}{next}", "e/../".repeat(15)))
+    });
+    let through = (0..40).fold(way, |tar, n| tar.file(&format!("l0/f{n}"), "").file(&format!("g{n}"), ""));
+    check(through.end(), "steps through symlinks");
     let sparse = Tar::default().pax(&[("GNU.sparse.size", b"1099511627776"), ("GNU.sparse.map", b"")]);
     check(sparse.file("f", "").end(), "bytes of files");
     let mut endless = Tar::default().file("a", "").0;
