@@ -185,6 +185,17 @@ impl Failure {
         }
     }
 
+    /// The error and its causes in one line, for a warning.
+    pub fn line(&self) -> String {
+        let mut text = errno::named(&self.to_string());
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let _ = write!(text, ": {}", errno::named(&cause.to_string()));
+            next = cause.source();
+        }
+        text
+    }
+
     /// The text that a person gets, with its last newline.
     pub fn report(&self) -> String {
         if let Failure::Several(failures) = self {
@@ -218,6 +229,8 @@ mod tests {
             Failure::Read { path: "/e".into(), source: io::Error::from_raw_os_error(2) },
             "error: read `/e`\ncaused by: No such file or directory (ENOENT)\n",
         );
+        let read = Failure::Read { path: "/e".into(), source: io::Error::from_raw_os_error(2) };
+        assert_eq!(read.line(), "read `/e`: No such file or directory (ENOENT)");
         check(
             Failure::UnknownVerb { word: "rnu".into(), nearest: Some("run".into()) },
             "error: unknown command `rnu`\nhint: did you mean `run`?\n",

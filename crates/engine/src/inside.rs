@@ -146,12 +146,12 @@ fn run(rootless: bool, job: Job, input: &mut dyn Read) -> Result<Outcome> {
 }
 
 /// Removes whole trees.
-pub(crate) fn remove_trees(engine: &Engine, paths: &[PathBuf]) -> Result<()> {
+pub(crate) fn remove_trees(rootless: bool, paths: &[PathBuf]) -> Result<()> {
     let existing: Vec<PathBuf> = paths.iter().filter(|p| p.symlink_metadata().is_ok()).cloned().collect();
     if existing.is_empty() {
         return Ok(());
     }
-    run(engine.is_rootless(), Job::RemoveTrees { paths: existing }, &mut io::empty()).map(drop)
+    run(rootless, Job::RemoveTrees { paths: existing }, &mut io::empty()).map(drop)
 }
 
 /// Removes layers that no image has any more, highest first.
@@ -289,7 +289,9 @@ fn work() -> io::Result<()> {
         protocol::push_json(&mut frame, protocol::Kind::Reply, answer);
         protocol::send_all(socket.as_fd(), &frame)
     };
-    if let Err(errno) = corten_sys::process::unshare(rustix::thread::UnshareFlags::NEWUSER) {
+    // The mount namespace is for looking at an image through an overlay.
+    let namespaces = rustix::thread::UnshareFlags::NEWUSER | rustix::thread::UnshareFlags::NEWNS;
+    if let Err(errno) = corten_sys::process::unshare(namespaces) {
         let error = io::Error::from(errno);
         return say(&Err(Failure::new(&Error::Spawn(error), Kind::Denied, 125, None)));
     }

@@ -34,7 +34,8 @@ use self::slots::{Key, Slots};
 use crate::journal;
 use crate::logs::Stream;
 
-pub use self::start::{cgroup_path, open_process};
+pub use self::end::UNKNOWN_EXIT;
+pub use self::start::{cgroup_host, cgroup_path, open_process};
 
 /// The name under which the binary is spawned to be a keeper.
 pub const PERSONALITY: &str = "corten-keeper";
@@ -44,6 +45,8 @@ const EVENTS: usize = 16;
 const CLIENTS_MAX: usize = 256;
 /// How long a keeper waits for the command that started a `--rm` container to take its row away.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an adopted process that ended may stay a zombie: its exit code is told only when its parent reaped it.
+const REAP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,10 +109,14 @@ struct Keeper {
     ended: Option<Exit>,
     settled: bool,
     settle_by: Option<Instant>,
+    /// Until when an adopted process that ended may be reaped by whoever its parent is.
+    reaped_by: Option<Instant>,
 }
 
 /// The main function of the keeper's process: its caller's socket is the first descriptor that was passed.
 pub fn main() -> u8 {
+    // Executed through a descriptor, it would be called by the descriptor's number.
+    let _ = rustix::thread::set_name(c"corten-keeper");
     match run() {
         Ok(()) => 0,
         // Nobody is there to be told: whoever asked was told over the socket.
@@ -242,6 +249,7 @@ impl Keeper {
             ended: None,
             settled: false,
             settle_by: None,
+            reaped_by: None,
         };
         keeper.watch_process(main)?;
         Ok(keeper)
@@ -382,7 +390,7 @@ impl Keeper {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let until = [self.stopping.kill_at, self.settle_by].into_iter().flatten().min()?;
+        let until = [self.stopping.kill_at, self.settle_by, self.reaped_by].into_iter().flatten().min()?;
         Some(until.saturating_duration_since(Instant::now()))
     }
 
@@ -391,6 +399,9 @@ impl Keeper {
         if self.stopping.kill_at.is_some_and(|at| at <= Instant::now()) {
             self.stopping.kill_at = None;
             self.kill_everything();
+        }
+        if self.reaped_by.is_some_and(|at| at <= Instant::now()) {
+            self.process_ended(self.main);
         }
     }
 }

@@ -39,6 +39,12 @@ pub(crate) fn make_data(engine: &mut Engine, id: &VolumeId, image: Option<(&[Pat
     inside::make_volume(engine, id, image)
 }
 
+/// Removes the data of volumes whose rows are gone, or were never made.
+pub(crate) fn remove_data<'v>(engine: &Engine, volumes: impl Iterator<Item = &'v volumes::Volume>) -> Result<()> {
+    let place = |v: &volumes::Volume| engine.store().volume_data(&v.id).parent().map(PathBuf::from);
+    inside::remove_trees(engine.is_rootless(), &volumes.filter_map(place).collect::<Vec<_>>())
+}
+
 fn present(engine: &Engine, volume: volumes::Volume) -> Volume {
     Volume {
         mountpoint: engine.store().volume_data(&volume.id),
@@ -102,7 +108,5 @@ fn remove_found(engine: &mut Engine, name: &str) -> Result<()> {
         events::record(transaction, journal::now_ns(), "volume", "destroy", name, &attributes)?;
         Ok(volume)
     })?;
-    let data = engine.store().volume_data(&volume.id);
-    let place = data.parent().map(PathBuf::from).unwrap_or(data);
-    inside::remove_trees(engine, &[place])
+    remove_data(engine, std::iter::once(&volume))
 }

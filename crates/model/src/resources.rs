@@ -55,6 +55,15 @@ impl Resources {
         Ok(())
     }
 
+    /// The limits as they are set: a memory limit without a word on swap allows as much swap again, as Docker has it.
+    #[must_use]
+    pub fn completed(mut self) -> Self {
+        if let (Some(memory), None) = (self.memory_bytes, self.memory_swap_bytes) {
+            self.memory_swap_bytes = i64::try_from(memory.saturating_mul(2)).ok();
+        }
+        self
+    }
+
     /// The quota of CPU time in each period of [`CPU_PERIOD_US`], if there is one.
     pub fn cpu_quota_us(&self) -> Option<u64> {
         self.nano_cpus.map(|n| n * CPU_PERIOD_US / 1_000_000_000)

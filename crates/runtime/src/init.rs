@@ -154,7 +154,7 @@ impl<'a> Init<'a> {
             let message = message.ok_or_else(|| Failure::new(Step::Talk, "", Errno::PIPE))?;
             match message.word {
                 Word::Go => break,
-                Word::Root => self.root = message.fds.into_iter().next().map(Root::from_fd),
+                Word::Root => self.adopt_root(message.fds.into_iter().next().ok_or_else(garbled)?)?,
                 Word::Cgroup => self.cgroup = message.fds,
                 Word::Pieces => {
                     let (index, names) = message.bytes.split_first_chunk::<2>().ok_or_else(garbled)?;
@@ -180,7 +180,19 @@ impl<'a> Init<'a> {
             }
             Failure::because(Step::RootFs, "", Errno::INVAL, why)
         })?;
-        self.root = Some(Root::from_fd(mount));
+        self.adopt_root(mount)
+    }
+
+    /// A clone of a shared mount, which all are on hosts with systemd, is one of its peers: mounts of the container
+    /// would travel to the host, and pivot_root refuses such a root.
+    fn adopt_root(&mut self, root: OwnedFd) -> Result<(), Failure> {
+        let private = mount::Attributes {
+            propagation: Some(MountPropagationFlags::PRIVATE),
+            recursive: true,
+            ..mount::Attributes::default()
+        };
+        mount::set_attributes(root.as_fd(), private).map_err(at(Step::MountAttributes, "/"))?;
+        self.root = Some(Root::from_fd(root));
         Ok(())
     }
 

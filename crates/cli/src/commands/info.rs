@@ -19,20 +19,28 @@ pub struct Args {
     format: Option<String>,
 }
 
-/// Fields that people know by another name than the API does.
-const TITLES: [(&str, &str); 12] = [
+/// In which order fields are told, and what people call them; others follow by name.
+const TITLES: [(&str, &str); 20] = [
+    ("Containers", "Containers"),
+    ("ContainersRunning", " Running"),
+    ("ContainersPaused", " Paused"),
+    ("ContainersStopped", " Stopped"),
+    ("Images", "Images"),
+    ("ServerVersion", "Version"),
+    ("Driver", "Storage Driver"),
+    ("LoggingDriver", "Logging Driver"),
     ("CgroupDriver", "Cgroup Driver"),
     ("CgroupVersion", "Cgroup Version"),
-    ("ContainersPaused", "Paused"),
-    ("ContainersRunning", "Running"),
-    ("ContainersStopped", "Stopped"),
-    ("DockerRootDir", "Root Dir"),
-    ("KernelVersion", "Kernel Version"),
-    ("MemTotal", "Total Memory"),
-    ("NCPU", "CPUs"),
-    ("OSType", "OS Type"),
-    ("OperatingSystem", "Operating System"),
+    ("Rootless", "Rootless"),
     ("SecurityOptions", "Security Options"),
+    ("KernelVersion", "Kernel Version"),
+    ("OperatingSystem", "Operating System"),
+    ("OSType", "OS Type"),
+    ("Architecture", "Architecture"),
+    ("NCPU", "CPUs"),
+    ("MemTotal", "Total Memory"),
+    ("DockerRootDir", "Root Dir"),
+    ("RunRoot", "Run Root"),
 ];
 
 /// Does it.
@@ -46,23 +54,26 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     Ok(0)
 }
 
-/// A line for each field, by name; lists and objects indented below their name.
+/// A line for each field; lists and objects indented below their name.
 fn text(info: &Value) -> String {
     let mut out = String::new();
     lines(&mut out, info, 0);
     out
 }
 
-fn lines(out: &mut String, value: &Value, depth: usize) {
-    let indent = depth;
-    for (key, value) in value.as_object().into_iter().flatten() {
-        let title = TITLES.iter().find(|(name, _)| name == key).map_or(key.as_str(), |(_, title)| title);
+fn lines(out: &mut String, value: &Value, indent: usize) {
+    let place = |key: &str| TITLES.iter().position(|(name, _)| *name == key);
+    let mut fields: Vec<_> = value.as_object().into_iter().flatten().collect();
+    // The sort keeps what is at no place in the order of its names.
+    fields.sort_by_key(|(key, _)| place(key).unwrap_or(TITLES.len()));
+    for (key, value) in fields {
+        let title = place(key).map_or(key.as_str(), |place| TITLES[place].1);
         match value {
             Value::Null => {}
             Value::Object(fields) if fields.is_empty() => {}
             Value::Object(_) => {
                 let _ = writeln!(out, "{:indent$}{title}:", "");
-                lines(out, value, depth + 1);
+                lines(out, value, indent + 1);
             }
             Value::Array(items) if items.is_empty() => {}
             Value::Array(items) => {
@@ -104,8 +115,8 @@ mod tests {
             "Store": {"Version": 1},
             "Warnings": ["no swap limit"],
         });
-        let expected = "Cgroup Version: hybrid\n\
-                        Containers: 3\n\
+        let expected = "Containers: 3\n\
+                        Cgroup Version: hybrid\n\
                         Total Memory: 2GiB\n\
                         Store:\n Version: 1\n\
                         Warnings:\n no swap limit\n";

@@ -31,7 +31,7 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
             Ok(()) => several::say(target, caller),
             // What should not be there isn't: with `--force` that is told, and is no failure.
             Err(failure) if args.force && failure.is_not_found() => {
-                missing.push(failure.to_string());
+                missing.push(failure.line());
                 Ok(())
             }
             Err(failure) => Err(failure),

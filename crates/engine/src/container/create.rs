@@ -93,7 +93,13 @@ pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> R
     let needs_ids = starting && !host_userns && !engine.is_rootless();
     let taken = if needs_ids { crate::ids::taken()? } else { Vec::new() };
     let typed_name = request.name.is_some();
-    let container = engine.database()?.write(|transaction| -> Result<Container> {
+    // Bytes before rows; what has no row in the end goes again.
+    let has_new = volumes.iter().any(|(.., is_new)| *is_new);
+    let _writing = if has_new { Some(engine.store().writing()?) } else { None };
+    for (volume, target, _) in volumes.iter().filter(|(.., is_new)| *is_new) {
+        fill_volume(engine, &container, &image, volume, target)?;
+    }
+    let made = engine.database()?.write(|transaction| -> Result<Container> {
         if own_sandbox {
             sandboxes::insert(transaction, &container.sandbox, now)?;
         }
@@ -110,14 +116,13 @@ pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> R
         let attributes = BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
         events::record(transaction, now, "container", "create", container.id.as_str(), &attributes)?;
         Ok(container)
-    })?;
-    for (volume, target, is_new) in &volumes {
-        if *is_new {
-            fill_volume(engine, &container, &image, volume, target)?;
-        }
+    });
+    if made.is_err() && has_new {
+        let new = volumes.iter().filter(|(.., is_new)| *is_new).map(|(volume, ..)| volume);
+        crate::volume::remove_data(engine, new)?;
     }
     engine.timings().mark("container row");
-    Ok((container, image))
+    made.map(|container| (container, image))
 }
 
 /// Inserts the row under its name, or under the next random one that is free.

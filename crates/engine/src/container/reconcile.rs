@@ -9,15 +9,19 @@ use crate::keeper::protocol::{Adopt, LogLimits, Prepare, Request};
 use crate::keeper::{self, places};
 use crate::{Engine, Result, journal};
 
-/// The exit code of a container whose end nobody saw.
-const UNKNOWN_EXIT: u8 = 255;
-
 /// The row as it is now; `None` if it went (`--rm`).
 ///
 /// A container whose keeper was killed while its first process lives gets a new keeper.
 pub fn reconcile(engine: &mut Engine, container: Container) -> Result<Option<Container>> {
     let run = engine.roots().run.clone();
-    if !container.state.status.is_alive() || places::is_locked(&run, &container.id) {
+    if places::is_locked(&run, &container.id) {
+        return Ok(Some(container));
+    }
+    if !container.state.status.is_alive() {
+        if places::directory(&run, &container.id).exists() {
+            // Its keeper was killed before it could journal the start, or before its teardown: what it left goes.
+            clean_up(engine, &container)?;
+        }
         return Ok(Some(container));
     }
     let id = container.id.clone();
@@ -29,22 +33,51 @@ pub fn reconcile(engine: &mut Engine, container: Container) -> Result<Option<Con
     if !container.state.status.is_alive() {
         return Ok(Some(container));
     }
-    if is_running(&container) {
-        adopt(engine, &container)?;
+    let Some(process) = find_process(&container) else { return record_unseen_end(engine, container) };
+    let line = adopt(engine, &container)?;
+    if process == Found::Runs {
         return Ok(Some(container));
     }
-    record_unseen_end(engine, container)
+    // Its end is known in a moment: what is told now would be wrong then.
+    wait_for_end(engine, line, container)
 }
 
-/// Whether the row's process is the one that was started: the same boot, pid and start time.
-fn is_running(container: &Container) -> bool {
+fn wait_for_end(engine: &mut Engine, mut line: Line, container: Container) -> Result<Option<Container>> {
+    if line.ask(&Request::Wait).is_ok() {
+        line.into_session(&engine.roots().run.clone(), &container.id).wait()?;
+    }
+    let id = container.id.clone();
+    if let Some(volumes) = engine.fold(&id)? {
+        super::remove_bytes(engine, &id, &volumes)?;
+        return Ok(None);
+    }
+    Ok(containers::by_id(engine.database()?.read(), &id)?)
+}
+
+/// The row's process as the kernel has it.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Runs,
+    /// It ended, and its parent hasn't taken its exit code yet.
+    Zombie,
+}
+
+/// The process that the row names, if it is the one that was started: the same boot, pid and start time.
+fn find_process(container: &Container) -> Option<Found> {
     let state = &container.state;
-    let (Some(pid), Some(ticks)) = (state.pid, state.pid_start_ticks) else { return false };
-    state.boot_id.as_deref() == Some(&keeper::boot_id()) && keeper::open_process(pid, ticks).is_ok()
+    let (pid, ticks) = (state.pid?, state.pid_start_ticks?);
+    if state.boot_id.as_deref() != Some(&keeper::boot_id()) {
+        return None;
+    }
+    keeper::open_process(pid, ticks).ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The state stands after the name, which may hold anything.
+    let state = stat.rsplit_once(')')?.1.trim_start();
+    Some(if state.starts_with(['Z', 'X']) { Found::Zombie } else { Found::Runs })
 }
 
 /// Starts a keeper for a container that runs without one.
-fn adopt(engine: &mut Engine, container: &Container) -> Result<()> {
+fn adopt(engine: &mut Engine, container: &Container) -> Result<Line> {
     let roots = engine.roots();
     let mut line = Line::spawn()?;
     line.say(&Request::Prepare(Prepare {
@@ -63,7 +96,7 @@ fn adopt(engine: &mut Engine, container: &Container) -> Result<()> {
         auto_remove: container.config.auto_remove,
         log: LogLimits::default(),
     }))?;
-    Ok(())
+    Ok(line)
 }
 
 /// Nobody saw the end (the machine stopped, or keeper and process were killed): the exit code is unknown.
@@ -74,13 +107,13 @@ fn record_unseen_end(engine: &mut Engine, container: Container) -> Result<Option
     state.status = Status::Exited;
     state.pid = None;
     state.pid_start_ticks = None;
-    state.exit = Some(Exit { code: UNKNOWN_EXIT, oom_killed: false });
+    state.exit = Some(Exit { code: keeper::UNKNOWN_EXIT, oom_killed: false });
     state.error = Some("it ended while no keeper looked after it: its exit code is unknown".into());
     state.finished_ns = Some(journal::now_ns());
     let now = journal::now_ns();
     let auto_remove = container.config.auto_remove;
     let gone = engine.database()?.write(|transaction| -> Result<_> {
-        let attributes = [("name", container.name.to_string()), ("exitCode", UNKNOWN_EXIT.to_string())].into();
+        let attributes = [("name", container.name.to_string()), ("exitCode", keeper::UNKNOWN_EXIT.to_string())].into();
         events::record(transaction, now, "container", "die", container.id.as_str(), &attributes)?;
         if auto_remove {
             return crate::fold::remove_rows(transaction, &container, true);
@@ -99,7 +132,7 @@ fn record_unseen_end(engine: &mut Engine, container: Container) -> Result<Option
 /// What a killed keeper left of a container that doesn't run: its cgroup, its run directory.
 pub fn clean_up(engine: &mut Engine, container: &Container) -> Result<()> {
     let run = engine.roots().run.clone();
-    let cgroups = corten_runtime::cgroup::Host::detect()?;
+    let cgroups = keeper::cgroup_host(&run, &container.id)?;
     if let Ok(cgroup) = cgroups.open(&keeper::cgroup_path(&container.id)) {
         // Processes of an exec may have outlived the first one if that shared the host's pid namespace.
         cgroup.kill_all()?;

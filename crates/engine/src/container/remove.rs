@@ -43,11 +43,10 @@ fn remove_resolved(engine: &mut Engine, target: &str, options: RemoveOptions) ->
 
 /// Removes the bytes of a container whose row is gone, and of its volumes that went along.
 pub(crate) fn remove_bytes(engine: &mut Engine, id: &ContainerId, volumes: &[Volume]) -> Result<()> {
-    let mut paths = vec![engine.store().container_dir(id)];
-    paths.extend(volumes.iter().filter_map(|v| Some(engine.store().volume_data(&v.id).parent()?.to_owned())));
-    crate::inside::remove_trees(engine, &paths)?;
-    crate::journal::unmark(&crate::journal::Places::new(&paths[0], &engine.roots().run, id));
-    Ok(())
+    let dir = engine.store().container_dir(id);
+    crate::journal::unmark(&crate::journal::Places::new(&dir, &engine.roots().run, id));
+    crate::inside::remove_trees(engine.is_rootless(), &[dir])?;
+    crate::volume::remove_data(engine, volumes.iter())
 }
 
 /// After a session ended with an exit: what is left to do before the exit code is reported. The row of a `--rm`

@@ -154,7 +154,7 @@ fn launch(
         data: roots.data.clone(),
         run: roots.run.clone(),
         rootless: engine.is_rootless(),
-        resources: container.config.resources.clone(),
+        resources: container.config.resources.clone().completed(),
         devices: host_devices.rules.clone(),
         adopt: false,
     }))?;

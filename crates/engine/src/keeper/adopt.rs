@@ -41,6 +41,6 @@ pub fn take_over(prepared: start::Prepared, socket: OwnedFd, request: &Adopt) ->
     let options = KeeperOptions { sweep: true, auto_remove: request.auto_remove, log: request.log };
     let mut keeper = Keeper::new(prepared, process, options)?;
     answer(&socket, &Reply::Done)?;
-    keeper.settled = false;
+    keeper.add_client(socket)?;
     keeper.serve()
 }

@@ -6,25 +6,38 @@
 use std::time::Instant;
 
 use corten_model::state::Exit;
-use rustix::event::epoll;
+use rustix::event::epoll::{self, EventFlags};
 
 use super::protocol::Kind;
 use super::slots::Key;
-use super::{Keeper, SETTLE_TIMEOUT, places, start};
+use super::{Keeper, REAP_TIMEOUT, SETTLE_TIMEOUT, Source, places, start};
 use crate::journal::Event;
 use crate::logs::Stream;
+
+/// The exit code of a process whose end nobody can tell.
+pub const UNKNOWN_EXIT: u8 = 255;
 
 impl Keeper {
     /// A process's pidfd became readable.
     pub(super) fn process_ended(&mut self, key: Key) {
         let Some(process) = self.processes.get(key) else { return };
-        let Some(code) = process.reap().or_else(|| process.adopted.then_some(u8::MAX)) else { return };
-        let unknown = process.adopted && process.reap().is_none();
+        let code = match process.reap() {
+            Some(code) => Some(code),
+            None if !process.adopted => return,
+            None if self.reaped_by.is_none() => {
+                // A zombie still: its pidfd hangs up when its parent has reaped it.
+                self.reaped_by = Some(Instant::now() + REAP_TIMEOUT);
+                let _ = epoll::modify(&self.epoll, &process.pidfd, Source::Pidfd(key).data(), EventFlags::empty());
+                return;
+            }
+            None => None,
+        };
+        self.reaped_by = None;
         let _ = epoll::delete(&self.epoll, &process.pidfd);
         if key == self.main {
-            self.main_ended(code, unknown);
+            self.main_ended(code.unwrap_or(UNKNOWN_EXIT), code.is_none());
         } else {
-            self.exec_ended(key, code);
+            self.exec_ended(key, code.unwrap_or(UNKNOWN_EXIT));
         }
     }
 
@@ -106,7 +119,7 @@ impl Keeper {
             let dir = request.data.join("containers").join(request.id.as_str());
             if self.settled {
                 // What stays of it has no row: `system check` finds it.
-                let _ = corten_storage::tree::remove(&dir);
+                let _ = crate::inside::remove_trees(request.rootless, &[dir]);
             }
         }
         if crate::db::wants_checkpoint(&request.data) {

@@ -101,6 +101,16 @@ pub fn cgroup_path(id: &corten_model::ContainerId) -> String {
     format!("corten/{id}")
 }
 
+/// The file in the run directory that keeps the cgroups below which a keeper made the container's.
+const ORIGIN: &str = "origin";
+
+/// The host's cgroups as the container's first keeper saw them: they are below the group of who started it, and the next
+/// command may come from another one.
+pub fn cgroup_host(run: &std::path::Path, id: &corten_model::ContainerId) -> Result<cgroup::Host, cgroup::Error> {
+    let origin = places::directory(run, id).join(ORIGIN);
+    if origin.exists() { cgroup::Host::detect_as(&origin) } else { cgroup::Host::detect() }
+}
+
 /// Takes the lock, leaves the caller's cgroup, makes the container's, listens.
 pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
     let lock = places::lock(&request.run, &request.id).map_err(in_run("take the lock"))?;
@@ -117,13 +127,17 @@ pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
 
 fn make_ready(request: &Prepare) -> Result<(OwnedFd, Cgroup, Vec<String>), Error> {
     let listener = places::listen(&request.run, &request.id).map_err(in_run("make the socket"))?;
-    let host = cgroup::Host::detect().map_err(Error::Cgroup)?;
     let path = cgroup_path(&request.id);
     if request.adopt {
+        let host = cgroup_host(&request.run, &request.id).map_err(Error::Cgroup)?;
         let cgroup = host.open(&path).map_err(Error::Cgroup)?;
         host.leave_for_keeper(&path).map_err(Error::Cgroup)?;
         return Ok((listener, cgroup, Vec::new()));
     }
+    let host = cgroup::Host::detect().map_err(Error::Cgroup)?;
+    let own = std::fs::read("/proc/self/cgroup").map_err(in_run("read our own cgroup for"))?;
+    let origin = places::directory(&request.run, &request.id).join(ORIGIN);
+    std::fs::write(origin, own).map_err(in_run("note our own cgroup"))?;
     for pipe in [Pipe::Out, Pipe::Err] {
         places::make_pipe(&request.run, &request.id, pipe).map_err(in_run("make a pipe"))?;
     }

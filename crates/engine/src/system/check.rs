@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use corten_model::ContainerId;
-use corten_runtime::cgroup::Host;
 
 use super::Finding;
 use crate::db::{containers, images, sandboxes, volumes};
@@ -21,8 +20,9 @@ pub fn check(engine: &mut Engine, repair: bool) -> Result<Vec<Finding>> {
     rows(engine, repair, &mut findings)?;
     let ids = containers::all_ids(engine.database()?.read())?;
     let known: HashSet<ContainerId> = ids.into_iter().collect();
-    run_directories(engine, repair, &known, &mut findings)?;
+    // The run directory tells where the cgroup is: it goes after it.
     cgroups(engine, repair, &known, &mut findings)?;
+    run_directories(engine, repair, &known, &mut findings)?;
     marks(engine, repair, &known, &mut findings);
     store(engine, repair, known, &mut findings)?;
     Ok(findings)
@@ -111,12 +111,11 @@ fn cgroups(
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
     let run = engine.roots().run.clone();
-    let host = Host::detect()?;
     let on_disk = std::fs::read_dir(engine.roots().data.join("containers")).into_iter().flatten().flatten();
     let on_disk = on_disk.filter_map(|e| e.file_name().to_str()?.parse::<ContainerId>().ok());
     let ids: HashSet<ContainerId> = known.iter().cloned().chain(on_disk).collect();
     for id in ids.iter().filter(|id| !places::is_locked(&run, id)) {
-        let Ok(cgroup) = host.open(&crate::keeper::cgroup_path(id)) else { continue };
+        let Ok(cgroup) = crate::keeper::cgroup_host(&run, id)?.open(&crate::keeper::cgroup_path(id)) else { continue };
         if !cgroup.directories().iter().any(|dir| dir.exists()) {
             continue;
         }

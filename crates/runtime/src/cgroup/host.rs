@@ -67,18 +67,17 @@ impl Host {
 
     /// Looks at the machine whose `/proc`, `/sys` and `/run` are below `root`.
     pub fn detect_at(root: &Path) -> Result<Host, Error> {
-        Self::look(root, "self", rustix::process::geteuid().as_raw())
+        Self::look(root, root.join("proc/self/cgroup"), rustix::process::geteuid().as_raw())
     }
 
-    /// As [`Host::detect`], from the place of another process: the groups that a keeper made are below the
-    /// group that it was started in, which need not be ours.
-    pub fn detect_of(pid: i32) -> Result<Host, Error> {
-        Self::look(Path::new("/"), &pid.to_string(), rustix::process::geteuid().as_raw())
+    /// As [`Host::detect`], from the place of another process, whose `/proc/<pid>/cgroup` is kept in this file: the
+    /// groups that a keeper made are below the group that it was started in, which need not be ours.
+    pub fn detect_as(own: &Path) -> Result<Host, Error> {
+        Self::look(Path::new("/"), own.to_owned(), rustix::process::geteuid().as_raw())
     }
 
-    fn look(root: &Path, process: &str, uid: u32) -> Result<Host, Error> {
+    fn look(root: &Path, own_path: PathBuf, uid: u32) -> Result<Host, Error> {
         let mountinfo = file::read(&root.join("proc/self/mountinfo"))?;
-        let own_path = root.join("proc").join(process).join("cgroup");
         let own = file::read(&own_path)?;
         let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).collect();
         let groups = own.lines().map(|line| Own::parse(line).ok_or(line)).collect::<Result<Vec<_>, _>>();

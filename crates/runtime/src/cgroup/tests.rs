@@ -375,7 +375,8 @@ fn the_place_of_another_process() {
     let f = fixture(&Limits::default());
     let mut child = f.run("echo in; exec sleep 1000");
     child.stdout.as_mut().unwrap().read_exact(&mut [0; 3]).unwrap();
-    let there = Host::detect_of(child.id() as i32).unwrap().without_systemd();
+    let own = std::path::PathBuf::from(format!("/proc/{}/cgroup", child.id()));
+    let there = Host::detect_as(&own).unwrap().without_systemd();
     assert!(there.v1.iter().all(|h| h.base.ends_with(f.group.path())));
     if let Some(unified) = there.unified() {
         assert!(unified.base.ends_with("payload"));

@@ -7,7 +7,7 @@ use std::path::Path;
 use corten_sys::mount;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
 use super::Init;
 use super::attach::is_device;
@@ -47,24 +47,16 @@ impl Init<'_> {
         for path in &self.launch.spec.linux.masked_paths {
             let Some(target) = self.existing(path, Step::Mask)? else { continue };
             let stat = rustix::fs::fstat(&target).map_err(at(Step::Mask, path))?;
-            let mask = match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => match &empty {
-                    // Attached by now, so that kernels before 6.15 clone it too.
-                    Some(first) => mount::clone_fd(first.as_fd(), false).map_err(at(Step::Mask, path))?,
-                    None => empty_dir().map_err(at(Step::Mask, path))?,
-                },
-                _ => {
-                    if null.is_none() {
-                        null = Some(host_null()?);
-                    }
-                    let null = null.as_ref().expect("made above");
-                    mount::clone_fd(null.as_fd(), false).map_err(at(Step::Mask, path))?
-                }
+            let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            let first = if is_dir { &mut empty } else { &mut null };
+            let mask = match first {
+                // Attached by now, so that kernels before 6.15 clone it too.
+                Some(first) => mount::clone_fd(first.as_fd(), false).map_err(at(Step::Mask, path))?,
+                None if is_dir => empty_dir().map_err(at(Step::Mask, path))?,
+                None => host_null()?,
             };
             mount::attach(mask.as_fd(), target.as_fd()).map_err(at(Step::Mask, path))?;
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && empty.is_none() {
-                empty = Some(mask);
-            }
+            first.get_or_insert(mask);
         }
         Ok(())
     }
@@ -105,12 +97,19 @@ fn empty_dir() -> Result<OwnedFd, Errno> {
     mount::new_detached("tmpfs", Some("tmpfs"), &[("size", Some("0")), ("nr_inodes", Some("1"))], attributes)
 }
 
-/// The host's null device, which is still in sight.
+/// The host's null device, which is still in sight, as a mount of ours.
 fn host_null() -> Result<OwnedFd, Failure> {
+    const PATH: &str = "/dev/null";
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let null = rustix::fs::open("/dev/null", flags, Mode::empty()).map_err(at(Step::Mask, "/dev/null"))?;
-    match is_device(null.as_fd(), NULL.0, NULL.1) {
-        true => Ok(null),
-        false => Err(Failure::because(Step::Mask, "/dev/null", Errno::NODEV, "it is not the null device")),
+    let null = rustix::fs::open(PATH, flags, Mode::empty()).map_err(at(Step::Mask, PATH))?;
+    if !is_device(null.as_fd(), NULL.0, NULL.1) {
+        return Err(Failure::because(Step::Mask, PATH, Errno::NODEV, "it is not the null device"));
     }
+    let mount = mount::clone_fd(null.as_fd(), false).map_err(at(Step::Mask, PATH))?;
+    let private = mount::Attributes {
+        propagation: Some(MountPropagationFlags::PRIVATE),
+        ..mount::Attributes::default()
+    };
+    mount::set_attributes(mount.as_fd(), private).map_err(at(Step::Mask, PATH))?;
+    Ok(mount)
 }

@@ -19,7 +19,11 @@ pub const CASES: &[Case] = &[
     ("namespaces::the_hosts_network_and_pids", the_hosts_network_and_pids),
     ("namespaces::a_failed_join_leaves_nothing", a_failed_join_leaves_nothing),
     ("namespaces::rootless_with_one_id", rootless_with_one_id),
+    ("namespaces::rootless_as_another_user", rootless_as_another_user),
 ];
+
+/// Run by other cases in a process of their own.
+pub const INNER: &[Case] = &[("namespaces::another_user", another_user)];
 
 fn link(pid: &str, name: &str) -> String {
     fs::read_link(format!("/proc/{pid}/ns/{name}")).unwrap().to_str().unwrap().to_owned()
@@ -119,12 +123,7 @@ fn a_failed_join_leaves_nothing() {
 
 /// The paths of a caller without root: here root itself with its own id, so that no other user is needed.
 fn rootless_with_one_id() {
-    let mut world = World::new();
-    world.rootless = true;
-    let one = vec![IdMapping { container_id: 0, host_id: 0, size: 1 }];
-    world.spec.linux.uid_mappings = one.clone();
-    world.spec.linux.gid_mappings = one;
-    world.spec.mounts.retain(|m| m.kind != "cgroup");
+    let mut world = rootless(0);
     let source = world.dir.path().join("root/srv");
     world.spec.mounts.push(mount("/data", "bind", source.to_str().unwrap(), "rbind,ro"));
     let output = world.sh(
@@ -137,4 +136,52 @@ fn rootless_with_one_id() {
     world.spec.process.user.additional_gids = vec![0];
     let sleeper = world.sleeper();
     assert_eq!(world.exec(&sleeper, &crate::world::shell("id -u; echo z")).unwrap().out, "0\nz\n");
+}
+
+fn rootless(id: u32) -> World {
+    let mut world = World::new();
+    world.rootless = true;
+    let one = vec![IdMapping { container_id: 0, host_id: id, size: 1 }];
+    world.spec.linux.uid_mappings = one.clone();
+    world.spec.linux.gid_mappings = one;
+    world.spec.mounts.retain(|m| m.kind != "cgroup");
+    world
+}
+
+const SOMEBODY: u32 = 54_321;
+
+fn rootless_as_another_user() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let binary = dir.path().join("containers-copy");
+    fs::copy("/proc/self/exe", &binary).unwrap();
+    fs::set_permissions(&binary, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let id = SOMEBODY.to_string();
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid", &id, "--regid", &id, "--clear-groups", binary.to_str().unwrap()])
+        .args(["--alone", "namespaces::another_user"])
+        .env_remove("TMPDIR")
+        .current_dir("/")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn another_user() {
+    let mut world = rootless(SOMEBODY);
+    let output =
+        world.sh("id -u; hostname; echo x > /dev/null; touch /srv/made; ip link | grep -c UP; echo $$");
+    assert_eq!(output.out, "0\nbox\n1\n1\n", "{output:?}");
+    assert!(world.root().join("srv/made").exists());
+    world.spec.process.oom_score_adj = Some(700);
+    let output = world.sh("cat /proc/self/oom_score_adj; mkdir /sys/fs/cgroup/x 2>/dev/null || echo no");
+    assert_eq!(output.out, "700\nno\n", "{output:?}");
+    let sleeper = world.sleeper();
+    let mut process = crate::world::shell("id -u; hostname; cat /proc/self/oom_score_adj");
+    process.oom_score_adj = Some(800);
+    let output = world.exec(&sleeper, &process).unwrap();
+    assert_eq!(output.out, "0\nbox\n800\n", "{output:?}");
+    drop(sleeper);
+    world.spec.linux.uid_mappings.push(IdMapping { container_id: 1, host_id: 900_000, size: 10 });
+    assert!(matches!(world.error(), StartError::MapHelper { program: "newuidmap", .. }));
 }

@@ -93,7 +93,7 @@ impl World {
         fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:44::/srv:/bin/sh\n").unwrap();
         fs::write(root.join("etc/group"), "root:x:0:\nweb:x:44:\nlog:x:4:web\n").unwrap();
         let name = format!(
-            "corten-test/{}",
+            "corten-test-{}",
             dir.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.')
         );
         let (cgroup, _) = Host::detect().unwrap().create(&name, &Limits::default()).unwrap();
