@@ -117,6 +117,7 @@ impl Database {
         corten_sys::process::note_database_open();
         let path = data.join("corten.db");
         let open = |source| Error::Open { path: path.clone(), source };
+        make_private(&path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -158,6 +159,15 @@ impl Database {
     /// The connection, for reading.
     pub fn read(&self) -> &Connection {
         &self.connection
+    }
+}
+
+/// Makes the file, for its owner alone; SQLite gives the files beside it the same mode.
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    if !path.exists() {
+        // What is wrong here, SQLite says in a moment.
+        let _ = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);
     }
 }
 

@@ -29,15 +29,35 @@ pub fn fold(
     roots: &Roots,
     id: &ContainerId,
 ) -> Result<Option<Vec<volumes::Volume>>> {
-    let mut orphans = Vec::new();
     let places = journal::Places::new(&store.container_dir(id), &roots.run, id);
-    journal::unmark(&places);
-    let removed = database.write(|transaction| -> Result<bool> {
-        let Some(container) = containers::by_id(transaction, id)? else { return Ok(true) };
-        let read = journal::read(&places, container.journal_offset);
+    loop {
+        let folded = fold_once(database, &places, id)?;
+        // The mark goes after the commit, or a command that comes between would believe the old row. A line that was
+        // journalled before it went, and after the reading, is seen here; a later one leaves a new mark.
+        journal::unmark(&places);
+        match folded {
+            Folded::Gone(orphans) => return Ok(Some(orphans)),
+            Folded::UpTo(offset) if journal::is_longer(&places, offset) => {}
+            Folded::UpTo(_) => return Ok(None),
+        }
+    }
+}
+
+/// What a fold left.
+enum Folded {
+    /// The row is there; the journal is folded up to this byte.
+    UpTo(u64),
+    /// The row is gone, with these volumes.
+    Gone(Vec<volumes::Volume>),
+}
+
+fn fold_once(database: &mut Database, places: &journal::Places, id: &ContainerId) -> Result<Folded> {
+    database.write(|transaction| -> Result<Folded> {
+        let Some(container) = containers::by_id(transaction, id)? else { return Ok(Folded::Gone(Vec::new())) };
+        let read = journal::read(places, container.journal_offset);
         let (lines, offset) = read.on("read the journal of container", std::path::Path::new(id.as_str()))?;
         if lines.is_empty() {
-            return Ok(false);
+            return Ok(Folded::UpTo(offset));
         }
         let mut state = container.state.clone();
         let mut outcome = Outcome::Keep;
@@ -46,16 +66,14 @@ pub fn fold(
             record(transaction, &container, line)?;
         }
         if outcome == Outcome::Remove {
-            orphans = remove_rows(transaction, &container, true)?;
-            return Ok(true);
+            return Ok(Folded::Gone(remove_rows(transaction, &container, true)?));
         }
         containers::set_state(transaction, id, &state, offset)?;
         if !state.status.is_alive() {
             sandboxes::release_range(transaction, &container.sandbox)?;
         }
-        Ok(false)
-    })?;
-    Ok(removed.then_some(orphans))
+        Ok(Folded::UpTo(offset))
+    })
 }
 
 /// What a line does to the state: pure.

@@ -164,7 +164,12 @@ fn decode_line(line: &[u8]) -> Option<Line> {
     if whole { serde_json::from_str(json).ok() } else { None }
 }
 
-/// Takes the mark away, before the journal is read: a line that comes later leaves a new one.
+/// Whether a whole line stands behind byte `offset`.
+pub fn is_longer(places: &Places, offset: u64) -> bool {
+    matches!(read(places, offset), Ok((lines, _)) if !lines.is_empty())
+}
+
+/// Takes the mark away.
 pub fn unmark(places: &Places) {
     // A mark that is gone already was taken by somebody who folds right now.
     let _ = std::fs::remove_file(&places.mark);

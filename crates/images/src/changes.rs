@@ -182,7 +182,8 @@ impl Change<'_> {
         let mut rest = text;
         while let Some(option) = rest.strip_prefix("--") {
             let (option, after) = option.split_once(char::is_whitespace).unwrap_or((option, ""));
-            let (name, value) = option.split_once('=').ok_or_else(|| self.bad("an option is `--NAME=VALUE`"))?;
+            let (name, value) =
+                option.split_once('=').ok_or_else(|| self.bad("an option is `--NAME=VALUE`"))?;
             let key = match name {
                 "interval" => "Interval",
                 "timeout" => "Timeout",
@@ -242,7 +243,8 @@ mod tests {
 
     #[test]
     fn environment_labels_and_variables() {
-        let config = changed(&["ENV A=1 B=\"x y\"", "ENV A 2 z", "ENV C=$A-${B}", "LABEL l=$C \"m n\"=o"]).unwrap();
+        let config =
+            changed(&["ENV A=1 B=\"x y\"", "ENV A 2 z", "ENV C=$A-${B}", "LABEL l=$C \"m n\"=o"]).unwrap();
         assert_eq!(config.env.unwrap(), ["A=2 z", "B=x y", "C=2 z-x y"]);
         let labels = config.labels.unwrap();
         assert_eq!(labels["l"], "2 z-x y");
@@ -285,9 +287,26 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for bad in [
-            "", "CMD", "RUN x", "FROM scratch", "ENV", "ENV A", "ENV =x", "ENV A='x", "EXPOSE 0", "EXPOSE 9-8",
-            "EXPOSE 1/x", "EXPOSE 99999", "VOLUME a", "STOPSIGNAL x", "HEALTHCHECK x", "HEALTHCHECK --foo=1 CMD x",
-            "HEALTHCHECK --retries=x CMD x", "HEALTHCHECK CMD", "SHELL x", "USER ${",
+            "",
+            "CMD",
+            "RUN x",
+            "FROM scratch",
+            "ENV",
+            "ENV A",
+            "ENV =x",
+            "ENV A='x",
+            "EXPOSE 0",
+            "EXPOSE 9-8",
+            "EXPOSE 1/x",
+            "EXPOSE 99999",
+            "VOLUME a",
+            "STOPSIGNAL x",
+            "HEALTHCHECK x",
+            "HEALTHCHECK --foo=1 CMD x",
+            "HEALTHCHECK --retries=x CMD x",
+            "HEALTHCHECK CMD",
+            "SHELL x",
+            "USER ${",
         ] {
             let error = changed(&[bad]).unwrap_err();
             assert_eq!(error.value, bad);

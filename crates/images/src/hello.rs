@@ -21,7 +21,8 @@ const GROUP: &[u8] = b"root:x:0:\nnobody:x:65534:\n";
 pub fn hello(store: &Store, unpack: &dyn Unpack, binary: &mut File) -> Result<Stored, Error> {
     let mut tar = archive(binary).map_err(Error::Program)?;
     let unpacked = unpack.unpack(&mut tar, None).map_err(Error::Unpack)?;
-    let defaults = ImageDefaults { entrypoint: Some(vec![format!("/{PROGRAM}")]), ..ImageDefaults::default() };
+    let defaults =
+        ImageDefaults { entrypoint: Some(vec![format!("/{PROGRAM}")]), ..ImageDefaults::default() };
     let history = History {
         created: Some(CREATED.to_owned()),
         created_by: Some(format!("COPY {PROGRAM} /")),

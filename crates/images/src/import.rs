@@ -65,13 +65,13 @@ pub(crate) fn one_layer(
         ));
     }
     if unpacked.skipped_devices > 0 {
-        warnings.push(format!("{} devices in /dev were left out: only root can make them", unpacked.skipped_devices));
+        warnings.push(format!(
+            "{} devices in /dev were left out: only root can make them",
+            unpacked.skipped_devices
+        ));
     }
     let max_id = unpacked.max_id;
-    let layer = Layer {
-        diff_id: unpacked.diff_id,
-        chain_id: unpacked.chain_id,
-        size_bytes: unpacked.size_bytes,
-    };
+    let layer =
+        Layer { diff_id: unpacked.diff_id, chain_id: unpacked.chain_id, size_bytes: unpacked.size_bytes };
     manifest::store(store, config, vec![(layer, unpacked.tar_bytes)], max_id, warnings)
 }

@@ -27,7 +27,15 @@ fn archive() -> Vec<u8> {
     };
     add(Entry { mode: 0o711, ..Entry::new(b".", EntryKind::Dir, 0) }, b"");
     add(Entry { mtime_s: -2, mtime_ns: 5, ..Entry::new(b"past", EntryKind::File, 0o600) }, b"data");
-    add(Entry { uid: 3_000_000, gid: 4, xattrs: &[(b"user.a", b"1\n2")], ..Entry::new(long.as_bytes(), EntryKind::File, 0o4755) }, b"x");
+    add(
+        Entry {
+            uid: 3_000_000,
+            gid: 4,
+            xattrs: &[(b"user.a", b"1\n2")],
+            ..Entry::new(long.as_bytes(), EntryKind::File, 0o4755)
+        },
+        b"x",
+    );
     add(Entry { link: b"past", ..Entry::new(b"hard", EntryKind::Hardlink, 0) }, b"");
     add(Entry { link: long.as_bytes(), ..Entry::new(b"soft", EntryKind::Symlink, 0o777) }, b"");
     add(Entry { device: (5, 6), ..Entry::new(b"char", EntryKind::Char, 0o600) }, b"");
@@ -54,7 +62,10 @@ fn an_import_is_exact_and_always_the_same() {
     assert_eq!(image.config.history[0].comment.as_deref(), Some("Imported from -"));
     let manifest: Manifest = serde_json::from_slice(&store.blobs().get(&image.manifest).unwrap()).unwrap();
     assert_eq!((&manifest.config.digest, manifest.config.size), (&image.id, config.len() as u64));
-    assert_eq!((&manifest.layers[0].digest, manifest.layers[0].size), (&image.layers[0].diff_id, bytes.len() as u64));
+    assert_eq!(
+        (&manifest.layers[0].digest, manifest.layers[0].size),
+        (&image.layers[0].diff_id, bytes.len() as u64)
+    );
     assert_eq!((image.size_bytes, image.max_id), (5, 3_000_000));
     assert_eq!(import(&store, &store.layers(), &mut bytes.as_slice(), &options).unwrap(), image);
     let dir = store.layers().dir(&image.layers[0].chain_id);
@@ -73,7 +84,8 @@ fn an_import_is_exact_and_always_the_same() {
 
 #[test]
 fn tar_agrees_with_what_is_written() {
-    let mut tar = Command::new("tar").args(["-tvf", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut tar =
+        Command::new("tar").args(["-tvf", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     tar.stdin.take().unwrap().write_all(&archive()).unwrap();
     let output = tar.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -113,7 +125,10 @@ fn a_typing_error_costs_no_unpacking() {
     let error = import(&store, &Never, &mut &b""[..], &options(&["CDM x"])).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     assert!(error.to_string().contains("CDM x"));
-    assert_eq!(import(&store, &store.layers(), &mut &b""[..], &options(&[])).unwrap_err().kind(), Kind::Invalid);
+    assert_eq!(
+        import(&store, &store.layers(), &mut &b""[..], &options(&[])).unwrap_err().kind(),
+        Kind::Invalid
+    );
 }
 
 #[test]

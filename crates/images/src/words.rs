@@ -87,7 +87,13 @@ fn variable<'t>(text: &'t str, lookup: &dyn Fn(&str) -> Option<String>) -> Optio
     let word = || expand(word, lookup);
     let value = match modifier {
         ":-" => value.map_or_else(word, Some)?,
-        ":+" => if value.is_some() { word()? } else { String::new() },
+        ":+" => {
+            if value.is_some() {
+                word()?
+            } else {
+                String::new()
+            }
+        }
         _ => return None,
     };
     Some((value, &after[end + 1..]))

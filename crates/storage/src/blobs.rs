@@ -102,7 +102,7 @@ mod tests {
         let digest = blobs.put(b"{}").unwrap();
         assert_eq!(digest.hex(), "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
         assert_eq!(blobs.get(&digest).unwrap(), b"{}");
-        assert_eq!(blobs.list().unwrap(), [digest.clone()]);
+        assert_eq!(blobs.list().unwrap(), std::slice::from_ref(&digest));
         fs::write(blobs.path(&digest), "[]").unwrap();
         assert!(matches!(blobs.get(&digest), Err(Error::BlobDamaged(_))));
         blobs.put(b"{}").unwrap();

@@ -267,7 +267,9 @@ fn kind_of(source: &io::Error) -> Kind {
         | io::ErrorKind::QuotaExceeded
         | io::ErrorKind::ReadOnlyFilesystem
         | io::ErrorKind::OutOfMemory => Kind::Unavailable,
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Kind::Invalid,
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Kind::Invalid
+        }
         io::ErrorKind::Unsupported => Kind::Unsupported,
         _ => Kind::Internal,
     }

@@ -78,7 +78,12 @@ pub fn chain_id(parent: Option<&Digest>, diff_id: &Digest) -> Digest {
 impl Layers<'_> {
     /// Unpacks the plain archive `tar` on top of `parent`; hold [`Store::writing`] until its row is committed. On any
     /// error nothing is left.
-    pub fn unpack(&self, tar: &mut dyn Read, parent: Option<&Digest>, limits: &Limits) -> Result<Unpacked, Error> {
+    pub fn unpack(
+        &self,
+        tar: &mut dyn Read,
+        parent: Option<&Digest>,
+        limits: &Limits,
+    ) -> Result<Unpacked, Error> {
         let lowers = match parent {
             Some(parent) => self.chain(parent)?,
             None => Vec::new(),

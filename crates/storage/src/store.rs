@@ -40,7 +40,15 @@ pub struct Store {
 #[derive(Debug)]
 #[must_use]
 pub struct Writing {
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        // Not left to close(2): a process that another thread is just spawning has a copy of the descriptor until its
+        // exec, and the lock would stay with it.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl Store {
@@ -94,7 +102,7 @@ impl Store {
     pub fn writing(&self) -> Result<Writing, Error> {
         let file = self.lock_file()?;
         rustix::fs::flock(&file, FlockOperation::LockShared).at("lock", self.join(LOCK_FILE))?;
-        Ok(Writing { _lock: file })
+        Ok(Writing { lock: file })
     }
 
     /// Keeps everybody else from making something new; `Busy` if somebody is.
@@ -102,7 +110,7 @@ impl Store {
         let file = self.lock_file()?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => Err(Error::Busy { path: self.root.clone() }),
-            other => other.at("lock", self.join(LOCK_FILE)).map(|()| Writing { _lock: file }),
+            other => other.at("lock", self.join(LOCK_FILE)).map(|()| Writing { lock: file }),
         }
     }
 

@@ -303,7 +303,9 @@ impl<'r> Archive<'r> {
             None if kind == EntryKind::File => self.pax_sparse(&mut entry, records)?,
             None => {}
         }
-        if entry.path.len() as u64 > self.limits.path_bytes || entry.link.len() as u64 > self.limits.path_bytes {
+        if entry.path.len() as u64 > self.limits.path_bytes
+            || entry.link.len() as u64 > self.limits.path_bytes
+        {
             return Err(TarError::Limit { what: "bytes in a name", max: self.limits.path_bytes });
         }
         Ok(entry)
@@ -332,7 +334,10 @@ impl<'r> Archive<'r> {
         let xattrs = records.xattrs();
         let biggest = xattrs.iter().map(|(name, value)| name.len().max(value.len())).max().unwrap_or(0);
         if biggest as u64 > self.limits.xattr_bytes {
-            return Err(TarError::Limit { what: "bytes in an extended attribute", max: self.limits.xattr_bytes });
+            return Err(TarError::Limit {
+                what: "bytes in an extended attribute",
+                max: self.limits.xattr_bytes,
+            });
         }
         Ok(Entry {
             path: Vec::new(),

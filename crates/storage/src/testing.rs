@@ -32,7 +32,17 @@ impl<'a> Head<'a> {
     pub fn new(name: &'a str, kind: u8) -> Self {
         let mode = if kind == b'5' { 0o755 } else { 0o644 };
         let (link, device) = (&b""[..], (0, 0));
-        Self { name: name.as_bytes(), kind, mode, uid: 0, gid: 0, mtime: 1_000_000, link, device, magic: USTAR }
+        Self {
+            name: name.as_bytes(),
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: 1_000_000,
+            link,
+            device,
+            magic: USTAR,
+        }
     }
 }
 

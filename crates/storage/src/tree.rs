@@ -7,10 +7,10 @@ mod copy;
 mod remove;
 mod usage;
 
-pub(crate) use copy::{copy_node, kind_of};
-pub use copy::copy;
-pub use remove::remove;
 pub(crate) use attributes::proc_path;
+pub use copy::copy;
+pub(crate) use copy::{copy_node, kind_of};
+pub use remove::remove;
 pub(crate) use remove::remove_at;
 pub use usage::usage;
 

@@ -23,11 +23,9 @@ pub fn with_private_mounts<T>(work: impl FnOnce() -> T) -> io::Result<T> {
     // SAFETY: only NEWNS (and with it this thread's own fs struct) is unshared; no memory or fd table is, so every
     // Rust object stays valid.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS)? };
-    let result = rustix::mount::mount_change(
-        "/",
-        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-    )
-    .map(|()| work());
+    let result =
+        rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+            .map(|()| work());
     rustix::thread::move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::Mount))?;
     // setns(2) puts the working directory on the namespace's root.
     rustix::process::fchdir(&dir)?;

@@ -109,7 +109,13 @@ impl Keeper {
     fn tear_down(&mut self) {
         self.processes = Default::default();
         let _ = epoll::delete(&self.epoll, &self.prepared.listener);
-        abandon(&self.prepared);
+        let request = &self.prepared.request;
+        if !self.auto_remove {
+            return abandon(&self.prepared);
+        }
+        // Its directory is still to be removed: until then the lock says that somebody sees to it.
+        let _ = self.prepared.cgroup.remove();
+        places::close(&request.run, &request.id);
     }
 
     /// The last thing: bytes of a `--rm` container, and the database's log if it grew.
@@ -121,6 +127,7 @@ impl Keeper {
                 // What stays of it has no row: `system check` finds it.
                 let _ = crate::inside::remove_trees(request.rootless, &[dir]);
             }
+            places::remove(&request.run, &request.id);
         }
         if crate::db::wants_checkpoint(&request.data) {
             let _ = crate::janitor::spawn_checkpoint(&request.data);

@@ -40,12 +40,14 @@ pub struct Log {
     written_bytes: u64,
     unfinished: [Vec<u8>; 2],
     lines: Vec<u8>,
+    /// The last line's time: each is later than the one before, so that `--since` and `--until` can tell them apart.
+    last_ns: i128,
 }
 
 impl Log {
     /// A log whose newest file is `newest`; an older run's is continued.
     pub fn new(newest: PathBuf, limits: LogLimits) -> Self {
-        Self { newest, limits, file: None, written_bytes: 0, unfinished: Default::default(), lines: Vec::new() }
+        Self { newest, limits, file: None, written_bytes: 0, unfinished: Default::default(), lines: Vec::new(), last_ns: 0 }
     }
 
     /// Takes output as it comes; whole lines are written.
@@ -83,7 +85,9 @@ impl Log {
         self.flush();
     }
 
-    fn add_line(&mut self, stream: Stream, line: &[u8], time: jiff::Timestamp) {
+    fn add_line(&mut self, stream: Stream, line: &[u8], now: jiff::Timestamp) {
+        self.last_ns = now.as_nanosecond().max(self.last_ns + 1);
+        let time = jiff::Timestamp::from_nanosecond(self.last_ns).unwrap_or(now);
         self.lines.extend_from_slice(b"{\"log\":");
         let text = String::from_utf8_lossy(line);
         serde_json::to_writer(&mut self.lines, &text).expect("a string is JSON");

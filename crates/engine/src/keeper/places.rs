@@ -137,6 +137,11 @@ pub fn open_writer(run: &Path, id: &ContainerId, pipe: Pipe) -> io::Result<Owned
     Ok(rustix::fs::open(pipe.path(run, id), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
 }
 
+/// Takes the socket away: nobody reaches the keeper any more.
+pub fn close(run: &Path, id: &ContainerId) {
+    let _ = std::fs::remove_file(directory(run, id).join("sock"));
+}
+
 /// Removes the run directory. The lock's file goes last: whoever waits for it sees that it is gone.
 pub fn remove(run: &Path, id: &ContainerId) {
     let dir = directory(run, id);

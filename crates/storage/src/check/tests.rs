@@ -39,7 +39,8 @@ fn a_crash_at_any_step_leaves_litter_at_most() {
         let root = temp.path().join("store");
         let variable = format!("{step}@{}", root.display());
         let output = rerun("check::tests::until_a_step", &["env"], (STOP, &variable));
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("stopped"), "{step}: {text}");
         let store = Store::open(&root, false).unwrap();
         let found = check(&store, &Live::default(), true).unwrap();

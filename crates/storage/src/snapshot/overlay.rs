@@ -69,7 +69,8 @@ impl Overlay<'_> {
                 parts.lowers.push(open_dir(CWD, lower)?);
             }
             if let Some(dir) = self.dir {
-                parts.upper_work = Some((open_dir(CWD, &dir.join("upper"))?, open_dir(CWD, &dir.join("work"))?));
+                parts.upper_work =
+                    Some((open_dir(CWD, &dir.join("upper"))?, open_dir(CWD, &dir.join("work"))?));
             }
             return Ok(parts);
         };
@@ -131,7 +132,8 @@ impl Overlay<'_> {
 
     fn by_descriptors(&self, parts: &Parts) -> Result<OwnedFd, Error> {
         let fail = |doing, source: Errno| self.failed(doing, String::new(), source.into());
-        let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|e| fail("open", e))?;
+        let fs =
+            rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|e| fail("open", e))?;
         let told = |doing, done: Result<(), Errno>| {
             done.map_err(|e| self.failed(doing, messages(fs.as_fd()), e.into()))
         };

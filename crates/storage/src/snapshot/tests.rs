@@ -114,7 +114,10 @@ fn a_container_sees_its_image_and_writes_apart() {
         snapshot.prepare().unwrap();
         let at = Attached::new(&world, &format!("m{n}"), snapshot.mount_by(way, None).unwrap());
         assert_eq!(at.0.metadata().unwrap().mode() & 0o7777, 0o751, "{way:?}");
-        assert_eq!((names(&at.0), names(&at.0.join("d"))), (vec!["d".into(), "gone".into(), "theirs".into()], vec!["g".to_owned()]));
+        assert_eq!(
+            (names(&at.0), names(&at.0.join("d"))),
+            (vec!["d".into(), "gone".into(), "theirs".into()], vec!["g".to_owned()])
+        );
         fs::remove_file(at.0.join("gone")).unwrap();
         fs::write(at.0.join("theirs"), "changed").unwrap();
         drop(at);
@@ -161,7 +164,10 @@ fn a_user_namespace_leaves_plain_ids_on_disk() {
         drop(at);
         let again = snapshot.mount_by(way, Some(namespace.fd.as_fd())).unwrap();
         let at = Attached::new(&world, &format!("n{n}"), again);
-        assert_eq!(namespace.run(&at.0, "stat -c '%u %g' new; /usr/sbin/getcap cap"), "1000 1001\ncap cap_net_raw=ep\n");
+        assert_eq!(
+            namespace.run(&at.0, "stat -c '%u %g' new; /usr/sbin/getcap cap"),
+            "1000 1001\ncap cap_net_raw=ep\n"
+        );
     }
 }
 
@@ -176,8 +182,13 @@ fn layers_alone_are_read_only() {
             for userns in [None, Some(namespace.fd.as_fd())] {
                 count += 1;
                 let dir = world.store.root().join("containers/never-made");
-                let snapshot =
-                    Snapshot { lowers: lowers.clone(), dir, volatile: true, rootless: false, read_only: true };
+                let snapshot = Snapshot {
+                    lowers: lowers.clone(),
+                    dir,
+                    volatile: true,
+                    rootless: false,
+                    read_only: true,
+                };
                 let at = Attached::new(&world, &format!("m{count}"), snapshot.mount_by(way, userns).unwrap());
                 let expected = userns.map_or(33, |_| HOST_ID + 33);
                 assert_eq!(at.0.join("theirs").metadata().unwrap().uid(), expected, "{way:?}");
@@ -201,7 +212,8 @@ fn volatile_is_said_and_many_layers_fit() {
     let lowers = world.store.layers().chain(&chain).unwrap();
     for (n, way) in WAYS.into_iter().enumerate() {
         let dir = world.store.root().join("containers").join(n.to_string());
-        let snapshot = Snapshot { lowers: lowers.clone(), dir, volatile: true, rootless: false, read_only: false };
+        let snapshot =
+            Snapshot { lowers: lowers.clone(), dir, volatile: true, rootless: false, read_only: false };
         snapshot.prepare().unwrap();
         let at = Attached::new(&world, &format!("m{n}"), snapshot.mount_by(way, None).unwrap());
         assert_eq!(names(&at.0).len(), crate::LAYERS_MAX, "{way:?}");

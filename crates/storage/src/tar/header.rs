@@ -77,8 +77,7 @@ impl Block {
 
     pub fn device(&self) -> Result<(u32, u32), &'static str> {
         let field = |range| {
-            number(&self.0[range])
-                .and_then(|n| u32::try_from(n).map_err(|_| "a device number above 32 bits"))
+            number(&self.0[range]).and_then(|n| u32::try_from(n).map_err(|_| "a device number above 32 bits"))
         };
         Ok((field(329..337)?, field(337..345)?))
     }
@@ -134,12 +133,18 @@ fn octal(field: &[u8]) -> Result<u64, &'static str> {
     for (at, byte) in field[start..].iter().enumerate() {
         match byte {
             b'0'..=b'7' => {
-                value = value.checked_mul(8).and_then(|v| v.checked_add(u64::from(byte - b'0')))
+                value = value
+                    .checked_mul(8)
+                    .and_then(|v| v.checked_add(u64::from(byte - b'0')))
                     .ok_or("a number above 64 bits")?;
             }
             b' ' | 0 => {
                 let rest = &field[start + at..];
-                return if rest.iter().all(|b| matches!(b, b' ' | 0)) { Ok(value) } else { Err("a bad number") };
+                return if rest.iter().all(|b| matches!(b, b' ' | 0)) {
+                    Ok(value)
+                } else {
+                    Err("a bad number")
+                };
             }
             _ => return Err("a bad number"),
         }

@@ -141,14 +141,17 @@ mod tests {
     #[test]
     fn records_parse_and_override() {
         let mut global = Records::parse(b"9 uid=12\n13 path=glob\n").unwrap();
-        let local = Records::parse(b"9 path=x\n9 path=y\n7 uid=\n30 SCHILY.xattr.user.a=b\n=\n\0c\n").unwrap();
+        let local =
+            Records::parse(b"9 path=x\n9 path=y\n7 uid=\n30 SCHILY.xattr.user.a=b\n=\n\0c\n").unwrap();
         let all = global.with(Some(local));
         assert_eq!(all.get("path"), Some(&b"y"[..]));
         assert_eq!(all.number("uid"), Ok(None));
         assert_eq!(all.xattrs(), [(b"user.a".to_vec(), b"b\n=\n\0c"[..].to_vec())]);
         global.merge(Records::default());
         assert_eq!(global.number("uid"), Ok(Some(12)));
-        for bad in [&b"x"[..], b"5 a\n", b"99 a=b\n", b"6 a=bc", b"0 a=b\n", b"5 =b\n", b"11 path=\0\0\n", b" a=b\n"] {
+        for bad in
+            [&b"x"[..], b"5 a\n", b"99 a=b\n", b"6 a=bc", b"0 a=b\n", b"5 =b\n", b"11 path=\0\0\n", b" a=b\n"]
+        {
             assert!(Records::parse(bad).is_err(), "{bad:?}");
         }
     }

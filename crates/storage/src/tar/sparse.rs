@@ -54,11 +54,15 @@ impl Archive<'_> {
     pub(super) fn pax_sparse(&mut self, entry: &mut Entry, records: &Records) -> Result<(), TarError> {
         let at = self.source.taken();
         let pax = move |why| TarError::Pax { at, why };
-        let version = (records.number("GNU.sparse.major").map_err(pax)?, records.number("GNU.sparse.minor").map_err(pax)?);
+        let version = (
+            records.number("GNU.sparse.major").map_err(pax)?,
+            records.number("GNU.sparse.minor").map_err(pax)?,
+        );
         let text_map = records.get("GNU.sparse.map");
         // A file that is one hole may come with a size and no map at all.
         let sized = records.get("GNU.sparse.size").is_some() || records.get("GNU.sparse.realsize").is_some();
-        let is_sparse = version.0.is_some() || text_map.is_some() || !records.sparse_numbers.is_empty() || sized;
+        let is_sparse =
+            version.0.is_some() || text_map.is_some() || !records.sparse_numbers.is_empty() || sized;
         if !is_sparse {
             return Ok(());
         }

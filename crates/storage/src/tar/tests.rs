@@ -55,7 +55,10 @@ fn a_prefix_and_an_old_directory() {
 fn sparse_files_of_every_version() {
     let expected = |seen: &Seen, name: &str| {
         assert_eq!(seen.0, name);
-        assert_eq!((seen.2, seen.3.as_deref(), seen.4.as_slice()), (1000, Some(&[(10, 2), (900, 3)][..]), &b"abcde"[..]));
+        assert_eq!(
+            (seen.2, seen.3.as_deref(), seen.4.as_slice()),
+            (1000, Some(&[(10, 2), (900, 3)][..]), &b"abcde"[..])
+        );
     };
     // Old GNU.
     let mut old = block(&Head { magic: GNU, ..Head::new("old", b'S') }, 5);
@@ -101,7 +104,9 @@ fn sparse_files_of_every_version() {
 
 #[test]
 fn maps_that_lie_are_refused() {
-    for map in ["10,2,900", "900,3,10,2", "10,2,999,3", "10,2,900,4", "18446744073709551615,2,1,3", "x,1", "-1,5"] {
+    for map in
+        ["10,2,900", "900,3,10,2", "10,2,999,3", "10,2,900,4", "18446744073709551615,2,1,3", "x,1", "-1,5"]
+    {
         let tar = Tar::default().pax(&[("GNU.sparse.size", b"1000"), ("GNU.sparse.map", map.as_bytes())]);
         assert!(matches!(read(&tar.file("f", "abcde").end()), Err(TarError::Pax { .. })), "{map}");
     }
@@ -121,7 +126,10 @@ fn what_is_no_archive_is_an_error() {
     assert!(matches!(read(&after.end()), Err(TarError::Header { .. })));
     let lonely = Tar::default().pax(&[("path", b"x")]);
     assert!(matches!(read(&lonely.end()), Err(TarError::Truncated { .. })));
-    assert!(matches!(read(&Tar::default().entry(&Head::new("m", b'M'), b"").end()), Err(TarError::Type { kind: 'M', .. })));
+    assert!(matches!(
+        read(&Tar::default().entry(&Head::new("m", b'M'), b"").end()),
+        Err(TarError::Type { kind: 'M', .. })
+    ));
     let big_id = Tar::default().pax(&[("uid", b"4294967295")]).file("a", "");
     assert!(read(&big_id.end()).is_err());
     assert!(read(&Tar::default().pax(&[("path", b"a\0b")]).file("a", "").end()).is_err());
@@ -140,7 +148,8 @@ fn ends_and_paddings_of_every_sort() {
 
 #[test]
 fn limits_hold() {
-    let limits = Limits { entries: 3, path_bytes: 200, pax_bytes: 600, xattr_bytes: 100, ..Limits::default() };
+    let limits =
+        Limits { entries: 3, path_bytes: 200, pax_bytes: 600, xattr_bytes: 100, ..Limits::default() };
     let check = |tar: Tar, what: &str| match read_with(&tar.end(), &limits) {
         Err(TarError::Limit { what: got, .. }) => assert_eq!(got, what),
         other => panic!("{what}: {other:?}"),
@@ -149,7 +158,10 @@ fn limits_hold() {
     check(Tar::default().pax(&[("comment", &[b'x'; 700])]).file("a", ""), "bytes in a PAX header");
     check(Tar::default().pax(&[("path", &[b'x'; 300])]).file("a", ""), "bytes in a name");
     check(Tar::default().entry(&Head::new("l", b'L'), &[b'x'; 300]).file("a", ""), "bytes in a name");
-    check(Tar::default().pax(&[("SCHILY.xattr.user.a", &[b'x'; 300])]).file("a", ""), "bytes in an extended attribute");
+    check(
+        Tar::default().pax(&[("SCHILY.xattr.user.a", &[b'x'; 300])]).file("a", ""),
+        "bytes in an extended attribute",
+    );
     let global = (0..3).fold(Tar::default(), |tar, n| {
         let value = format!("{:05} k{n}={}\n", 30_000, "x".repeat(30_000 - 10));
         tar.entry(&Head::new("g", b'g'), value.as_bytes())

@@ -36,7 +36,9 @@ struct Frame {
 pub fn copy(from_root: BorrowedFd<'_>, sub: &Path, to: BorrowedFd<'_>) -> Result<bool, Error> {
     let root = Root::from_fd(from_root.try_clone_to_owned().at("read", sub)?);
     let from = match root.open_at(sub, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(false),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(false);
+        }
         other => other.at("open the directory", sub)?,
     };
     let stat = rustix::fs::fstat(&from).at("read the attributes of", sub)?;
@@ -109,7 +111,11 @@ fn one(
 }
 
 /// Copies what is not a directory, with its attributes.
-pub(crate) fn copy_node(stat: &Stat, from: (BorrowedFd<'_>, &OsStr), to: (BorrowedFd<'_>, &OsStr)) -> io::Result<()> {
+pub(crate) fn copy_node(
+    stat: &Stat,
+    from: (BorrowedFd<'_>, &OsStr),
+    to: (BorrowedFd<'_>, &OsStr),
+) -> io::Result<()> {
     match kind_of(stat) {
         FileType::RegularFile => {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

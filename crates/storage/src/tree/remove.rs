@@ -69,7 +69,8 @@ struct Frame {
 impl Pass<'_> {
     fn run(mut self) -> Result<u64, Error> {
         let path = self.path;
-        let mut stack = vec![Frame { dir: Dir::read_from(self.top).at("read", path)?, name: CString::default() }];
+        let mut stack =
+            vec![Frame { dir: Dir::read_from(self.top).at("read", path)?, name: CString::default() }];
         while let Some(frame) = stack.last_mut() {
             let Some(entry) = frame.dir.read() else {
                 let done = stack.pop().expect("its last was just used");
@@ -106,7 +107,9 @@ impl Pass<'_> {
         match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(true),
             Err(Errno::ISDIR) => Ok(false),
-            Err(Errno::BUSY) => Err(Error::Mounted { path: self.path.join(OsStr::from_bytes(name.to_bytes())) }),
+            Err(Errno::BUSY) => {
+                Err(Error::Mounted { path: self.path.join(OsStr::from_bytes(name.to_bytes())) })
+            }
             Err(e) => Err(e).at("remove", self.path.join(OsStr::from_bytes(name.to_bytes()))),
         }
     }
@@ -130,8 +133,12 @@ fn open_writable(at: BorrowedFd<'_>, name: &CStr, path: &Path) -> Result<Option<
     match open_child(at, name) {
         Ok(fd) => {
             // Without write and search permission its entries can't be removed (a user without root only).
-            if rustix::fs::accessat(&fd, ".", rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)
-                == Err(Errno::ACCESS)
+            if rustix::fs::accessat(
+                &fd,
+                ".",
+                rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+                AtFlags::EACCESS,
+            ) == Err(Errno::ACCESS)
             {
                 rustix::fs::fchmod(&fd, Mode::RWXU).at("set the mode of", full())?;
             }
@@ -141,7 +148,8 @@ fn open_writable(at: BorrowedFd<'_>, name: &CStr, path: &Path) -> Result<Option<
         Err(Errno::XDEV) => Err(Error::Mounted { path: full() }),
         Err(Errno::ACCESS) => {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let handle = rustix::fs::openat(at, name, flags, Mode::empty()).at("open the directory", full())?;
+            let handle =
+                rustix::fs::openat(at, name, flags, Mode::empty()).at("open the directory", full())?;
             // By the descriptor: fchmodat(2) would follow a symlink that took the directory's place.
             let link = format!("/proc/thread-self/fd/{}", handle.as_raw_fd());
             rustix::fs::chmod(link, Mode::RWXU).at("set the mode of", full())?;

@@ -32,7 +32,7 @@ fn deep_and_closed_trees_are_measured_and_removed() {
     deep(&top, 10_000);
     fs::create_dir(top.join("closed")).unwrap();
     fs::write(top.join("closed/f"), "x").unwrap();
-    fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     assert!(usage(&top).unwrap() >= flat * 10_000);
     remove(&top).unwrap();
     assert!(!top.exists());
@@ -78,7 +78,14 @@ fn a_copy_has_everything() {
     fs::create_dir(&volume).unwrap();
     let data = image.join("data");
     fs::write(data.join("f"), "text").unwrap();
-    rustix::fs::chownat(CWD, data.join("f"), Some(Uid::from_raw(7)), Some(Gid::from_raw(8)), AtFlags::empty()).unwrap();
+    rustix::fs::chownat(
+        CWD,
+        data.join("f"),
+        Some(Uid::from_raw(7)),
+        Some(Gid::from_raw(8)),
+        AtFlags::empty(),
+    )
+    .unwrap();
     fs::set_permissions(data.join("f"), fs::Permissions::from_mode(0o4711)).unwrap();
     rustix::fs::setxattr(data.join("f"), "user.note", b"n", XattrFlags::empty()).unwrap();
     fs::hard_link(data.join("f"), data.join("sub/hard")).unwrap();

@@ -56,7 +56,8 @@ pub fn usage(path: &Path) -> Result<u64, Error> {
             && above.fd.is_none()
         {
             let child = done.fd.expect("the deepest directories are open");
-            let fd = rustix::fs::openat(&child, "..", flags, Mode::empty()).at("open a directory in", path)?;
+            let fd =
+                rustix::fs::openat(&child, "..", flags, Mode::empty()).at("open a directory in", path)?;
             if identity(&rustix::fs::fstat(&fd).at("read the attributes of", path)?) != above.id {
                 return Err(Error::Changed { path: path.to_owned() });
             }

@@ -145,7 +145,8 @@ impl Unpacker {
         rustix::fs::chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
             .of("set the owner of the directory of", entry)?;
         let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-        rustix::fs::chmodat(at, name, mode, AtFlags::empty()).of("set the mode of the directory of", entry)?;
+        rustix::fs::chmodat(at, name, mode, AtFlags::empty())
+            .of("set the mode of the directory of", entry)?;
         let time = Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ };
         self.remember(path.to_owned(), Timestamps { last_access: time, last_modification: time })
     }

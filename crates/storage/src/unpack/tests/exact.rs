@@ -31,7 +31,10 @@ fn every_kind_with_its_attributes() {
         .entry(&Head { mode: 0o2775, uid: 1000, gid: 1001, mtime: 77, ..Head::new("dir/", b'5') }, b"")
         .pax(&[("mtime", b"1234567890.123456789"), ("SCHILY.xattr.user.note", b"a\0b")])
         .entry(&Head { mode: 0o4755, uid: 70_000, gid: 7, ..Head::new("dir/suid", b'0') }, b"data")
-        .pax(&[("SCHILY.xattr.security.capability", &capability), ("SCHILY.xattr.security.selinux", b"label")])
+        .pax(&[
+            ("SCHILY.xattr.security.capability", &capability),
+            ("SCHILY.xattr.security.selinux", b"label"),
+        ])
         .entry(&Head { mode: 0o755, ..Head::new("dir/cap", b'0') }, b"x")
         .entry(&Head { uid: 5, link: b"suid", ..Head::new("dir/link", b'2') }, b"")
         .hardlink("dir/hard", "/dir/suid")
@@ -161,16 +164,22 @@ fn whiteouts_hide_what_is_below_and_only_that() {
         .file(".wh.own", "");
     let (dir, chain) = world.unpacked(top, Some(&base));
     assert!(is_whiteout(&dir.join("gone")) && is_whiteout(&dir.join("d/gone")));
-    assert!(!dir.join("never-was").symlink_metadata().is_ok());
+    assert!(dir.join("never-was").symlink_metadata().is_err());
     for opaque in ["o", "again", "late", "swap"] {
-        assert_eq!(xattr(&dir.join(opaque), "trusted.overlay.opaque").as_deref(), Some(&b"y"[..]), "{opaque}");
+        assert_eq!(
+            xattr(&dir.join(opaque), "trusted.overlay.opaque").as_deref(),
+            Some(&b"y"[..]),
+            "{opaque}"
+        );
     }
     assert_eq!(xattr(&dir.join("d"), "trusted.overlay.opaque"), None);
     // The kernel agrees.
     let view = crate::snapshot::view(&world.store.layers().chain(&chain).unwrap(), false).unwrap();
     let list = |path: &str| {
-        let at = rustix::fs::openat(&view, path, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
-        let entries = rustix::fs::Dir::new(at).unwrap().map(|e| e.unwrap().file_name().to_str().unwrap().to_owned());
+        let at =
+            rustix::fs::openat(&view, path, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+        let entries =
+            rustix::fs::Dir::new(at).unwrap().map(|e| e.unwrap().file_name().to_str().unwrap().to_owned());
         let mut names: Vec<_> = entries.filter(|n| n != "." && n != "..").collect();
         names.sort();
         names
@@ -181,7 +190,8 @@ fn whiteouts_hide_what_is_below_and_only_that() {
         assert_eq!(list(replaced), ["new"], "{replaced}");
     }
     // In a lowest layer there is nothing to hide.
-    let (dir, _) = world.unpacked(Tar::default().file("x/.wh.y", "").file("x/.wh..wh..opq", "").file("z", ""), None);
+    let (dir, _) =
+        world.unpacked(Tar::default().file("x/.wh.y", "").file("x/.wh..wh..opq", "").file("z", ""), None);
     assert_eq!(names(&dir), ["z"]);
     assert_eq!(names(&base_dir).len(), 6);
 }
@@ -227,7 +237,9 @@ fn two_at_once_make_one_layer() {
     let results: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| {
-                scope.spawn(|| world.store.layers().unpack(&mut bytes.as_slice(), None, &Limits::default()).unwrap())
+                scope.spawn(|| {
+                    world.store.layers().unpack(&mut bytes.as_slice(), None, &Limits::default()).unwrap()
+                })
             })
             .collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()

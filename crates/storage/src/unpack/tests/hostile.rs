@@ -57,7 +57,8 @@ fn the_last_component_is_never_followed() {
     let world = World::new();
     let marker = world.marker();
     let marker = marker.to_str().unwrap();
-    let tar = Tar::default().symlink("f", marker).file("f", "evil").symlink("d", "/etc").dir("d").file("d/x", "in");
+    let tar =
+        Tar::default().symlink("f", marker).file("f", "evil").symlink("d", "/etc").dir("d").file("d/x", "in");
     let (dir, _) = world.unpacked(tar, None);
     assert!(dir.join("f").symlink_metadata().unwrap().is_file());
     assert!(dir.join("d").symlink_metadata().unwrap().is_dir());
@@ -91,7 +92,8 @@ fn a_directory_that_becomes_a_symlink_mid_way() {
     let world = World::new();
     let outside = world.temp.path().to_str().unwrap();
     let before = world.temp.path().metadata().unwrap().modified().unwrap();
-    let tar = Tar::default().dir("d").file("d/a", "1").symlink("d", outside).file("d/marker", "evil").dir("d/b");
+    let tar =
+        Tar::default().dir("d").file("d/a", "1").symlink("d", outside).file("d/marker", "evil").dir("d/b");
     let (dir, _) = world.unpacked(tar, None);
     // Times of directories come last: not those of what the link names.
     assert_eq!(world.temp.path().metadata().unwrap().modified().unwrap(), before);
@@ -103,10 +105,14 @@ fn a_directory_that_becomes_a_symlink_mid_way() {
 #[test]
 fn whiteout_tricks() {
     let world = World::new();
-    let (_, base) = world.unpacked(Tar::default().dir("d").file("d/f", "").symlink("l", "/d").file("g", ""), None);
+    let (_, base) =
+        world.unpacked(Tar::default().dir("d").file("d/f", "").symlink("l", "/d").file("g", ""), None);
     for name in [".wh.", ".wh..", ".wh...", "d/.wh..", ".wh.d/x", "d/.wh..."] {
         let result = world.unpack(Tar::default().file(name, ""), Some(&base));
-        assert!(matches!(result, Err(Error::Entry { problem: EntryProblem::Whiteout, .. })), "{name}: {result:?}");
+        assert!(
+            matches!(result, Err(Error::Entry { problem: EntryProblem::Whiteout, .. })),
+            "{name}: {result:?}"
+        );
     }
     let result = world.unpack(Tar::default().file("../.wh.marker", ""), Some(&base));
     assert!(matches!(result, Err(Error::Entry { problem: EntryProblem::DotDot, .. })));
@@ -124,8 +130,14 @@ fn whiteout_tricks() {
 fn marks_of_overlay_and_devices() {
     let world = World::new();
     for name in [
-        "trusted.overlay.redirect", "trusted.overlay.opaque", "trusted.x", "user.overlay.redirect",
-        "user.overlay.opaque", "system.foo", "nonsense", "",
+        "trusted.overlay.redirect",
+        "trusted.overlay.opaque",
+        "trusted.x",
+        "user.overlay.redirect",
+        "user.overlay.opaque",
+        "system.foo",
+        "nonsense",
+        "",
     ] {
         let tar = Tar::default().pax(&[(&format!("SCHILY.xattr.{name}"), b"/etc")]).dir("d");
         assert_eq!(refused(&world, tar), EntryProblem::Xattr(name.into()));
@@ -139,8 +151,13 @@ fn marks_of_overlay_and_devices() {
 #[test]
 fn bombs_end_early() {
     let world = World::new();
-    let limits =
-        Limits { entries: 1000, stream_bytes: 1 << 20, content_bytes: 1 << 30, depth: 100, ..Limits::default() };
+    let limits = Limits {
+        entries: 1000,
+        stream_bytes: 1 << 20,
+        content_bytes: 1 << 30,
+        depth: 100,
+        ..Limits::default()
+    };
     let check = |tar: Vec<u8>, expected: &str| {
         let error = world.store.layers().unpack(&mut tar.as_slice(), None, &limits).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");

@@ -15,7 +15,8 @@ fn a_user_namespace_with_one_id() {
     let wrapper = ["unshare", "--user", "--map-root-user", "--mount"];
     let root = temp.path().to_str().unwrap();
     let output = rerun("unpack::tests::rootless::inside", &wrapper, (ROOT, root));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("inside: done"), "{text}");
 }
 
@@ -52,7 +53,10 @@ fn inside() {
     std::fs::create_dir(&merged).unwrap();
     let flags = rustix::mount::MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     rustix::mount::move_mount(&mount, "", rustix::fs::CWD, &merged, flags).unwrap();
-    assert_eq!((names(&merged.join("d")), names(&merged.join("o"))), (vec!["third".into()], vec!["new".to_owned()]));
+    assert_eq!(
+        (names(&merged.join("d")), names(&merged.join("o"))),
+        (vec!["third".into()], vec!["new".to_owned()])
+    );
     std::fs::remove_file(merged.join("d/third")).unwrap();
     std::fs::write(merged.join("o/mine"), "").unwrap();
     assert!(names(&merged.join("d")).is_empty());
