@@ -82,7 +82,7 @@ fn the_scope_of_a_host_and_of_a_user() {
     let check = |mounts: &[&str], own: &[&str], uid, expected: &[&str], tracking: &str| {
         let root = machine(mounts, own, true);
         let plain = |path: &Path| format!("/{}", path.strip_prefix(root.path()).unwrap().display());
-        let host = Host::look(root.path(), "self", uid).unwrap();
+        let host = Host::look(root.path(), root.path().join("proc/self/cgroup"), uid).unwrap();
         let scopes = host.v1.iter().map(|h| &h.scope).chain(host.v2.iter().map(|u| &u.scope));
         let scopes: Vec<String> = scopes.map(|s| plain(s.as_ref().unwrap())).collect();
         assert_eq!(scopes, expected);
