@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use corten_model::idmap::{DEFAULT_RANGE, Extent, IdMap};
+use corten_model::idmap::{Extent, IdMap};
 
 use crate::Result;
 use crate::error::OnFile;
 
-/// The largest number of ranges that one container gets: ids up to about a million.
-pub const RANGES_MAX: u32 = 16;
 /// The longest of /etc/subuid, /etc/subgid and /etc/passwd that is read.
 const FILE_MAX_BYTES: u64 = 16 << 20;
 
@@ -109,11 +107,6 @@ fn map_for(
     (IdMap::single(uid, gid), Some(format!("containers have one user id only: {why}")))
 }
 
-/// How many ranges a container needs whose files have ids up to `max_id`. `None`: too many.
-pub fn ranges_for(max_id: u32) -> Option<u32> {
-    Some(max_id / DEFAULT_RANGE + 1).filter(|n| *n <= RANGES_MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,11 +122,6 @@ mod tests {
         assert_eq!(map, IdMap::single(7, 7));
         assert!(warning.unwrap().contains("/etc/subuid"));
         assert!(map_for(1000, 1000, Some("me"), &list, &list, false).1.unwrap().contains("newuidmap"));
-    }
-
-    #[test]
-    fn high_ids_need_more_ranges() {
-        assert_eq!([0, 65_535, 65_536, 1_048_575, 1_048_576].map(ranges_for), [Some(1), Some(1), Some(2), Some(16), None]);
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn insert(
         config: stored.config,
         layers: layers.collect(),
         size_bytes: stored.size_bytes,
-        max_id: stored.max_id,
+        high_ids: stored.high_ids,
         created_ns: now,
     };
     engine.database()?.write_durably(|transaction| -> Result<()> {

@@ -70,8 +70,8 @@ pub(crate) fn one_layer(
             unpacked.skipped_devices
         ));
     }
-    let max_id = unpacked.max_id;
+    let high_ids = unpacked.high_ids;
     let layer =
         Layer { diff_id: unpacked.diff_id, chain_id: unpacked.chain_id, size_bytes: unpacked.size_bytes };
-    manifest::store(store, config, vec![(layer, unpacked.tar_bytes)], max_id, warnings)
+    manifest::store(store, config, vec![(layer, unpacked.tar_bytes)], high_ids, warnings)
 }

@@ -37,8 +37,8 @@ pub struct Stored {
     pub layers: Vec<Layer>,
     /// Bytes of all layers' files.
     pub size_bytes: u64,
-    /// Highest uid or gid of its files.
-    pub max_id: u32,
+    /// Uids and gids of its files above 65,535, ascending.
+    pub high_ids: Vec<u32>,
     /// Remarks for the person who asked.
     pub warnings: Vec<String>,
 }

@@ -45,7 +45,7 @@ pub(crate) fn store(
     store: &Store,
     config: ImageConfig,
     layers: Vec<(Layer, u64)>,
-    max_id: u32,
+    high_ids: Vec<u32>,
     warnings: Vec<String>,
 ) -> Result<Stored, Error> {
     // Struct fields and sorted maps only, so equal images have equal bytes.
@@ -67,5 +67,5 @@ pub(crate) fn store(
     let manifest = blobs.put(&bytes).map_err(|source| Error::Blob { what: "manifest", source })?;
     let layers: Vec<_> = layers.into_iter().map(|(layer, _)| layer).collect();
     let size_bytes = layers.iter().map(|l| l.size_bytes).sum();
-    Ok(Stored { id, manifest, config, layers, size_bytes, max_id, warnings })
+    Ok(Stored { id, manifest, config, layers, size_bytes, high_ids, warnings })
 }

@@ -66,7 +66,7 @@ fn an_import_is_exact_and_always_the_same() {
         (&manifest.layers[0].digest, manifest.layers[0].size),
         (&image.layers[0].diff_id, bytes.len() as u64)
     );
-    assert_eq!((image.size_bytes, image.max_id), (5, 3_000_000));
+    assert_eq!((image.size_bytes, image.high_ids.as_slice()), (5, &[3_000_000][..]));
     assert_eq!(import(&store, &store.layers(), &mut bytes.as_slice(), &options).unwrap(), image);
     let dir = store.layers().dir(&image.layers[0].chain_id);
     let long = dir.join("long/".repeat(40) + "näme").metadata().unwrap();

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Ids of one container by default: 0 to 65,535.
 pub const DEFAULT_RANGE: u32 = 65_536;
 
+/// The most ids above [`DEFAULT_RANGE`] that one container can have mapped: the kernel takes 340 lines in a map.
+pub const HIGH_IDS_MAX: usize = 300;
+
 /// One line of `/proc/<pid>/uid_map`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
@@ -30,6 +33,17 @@ impl IdMap {
     pub fn contiguous(outside: u32, count: u32) -> Self {
         let extent = Extent { inside: 0, outside, count };
         Self { uids: vec![extent], gids: vec![extent] }
+    }
+
+    /// The first 65,536 ids, and each of `high` (ascending, all above those) as an id of its own; `outside` is the first
+    /// of as many ids.
+    pub fn with_high(outside: u32, high: &[u32]) -> Self {
+        let mut map = Self::contiguous(outside, DEFAULT_RANGE);
+        for (inside, at) in high.iter().zip(outside + DEFAULT_RANGE..) {
+            map.uids.push(Extent { inside: *inside, outside: at, count: 1 });
+        }
+        map.gids = map.uids.clone();
+        map
     }
 
     /// One id only: `uid` and `gid` outside are 0 inside.
@@ -66,6 +80,15 @@ pub fn lines(extents: &[Extent]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn high_ids_are_mapped_one_by_one() {
+        let map = IdMap::with_high(1 << 20, &[70_000, 3_000_000]);
+        assert_eq!(map.uid_outside(65_535), Some((1 << 20) + 65_535));
+        assert_eq!(map.gid_outside(70_000), Some((1 << 20) + 65_536));
+        assert_eq!(map.uid_outside(3_000_000), Some((1 << 20) + 65_537));
+        assert_eq!(map.uid_outside(70_001), None);
+    }
 
     #[test]
     fn ids_are_shifted_by_their_extent() {

@@ -42,8 +42,8 @@ pub struct Unpacked {
     pub size_bytes: u64,
     /// Bytes of the plain archive.
     pub tar_bytes: u64,
-    /// Highest uid or gid seen.
-    pub max_id: u32,
+    /// Uids and gids above 65,535, ascending; 301 of them say that there are too many to map.
+    pub high_ids: Vec<u32>,
     /// Files whose owner the user namespace doesn't have: they belong to its root (rootless only), without setuid.
     pub squashed_owners: u64,
     /// Devices in `/dev` that can't be made without root; a container's `/dev` is mounted over them anyway.
@@ -103,7 +103,7 @@ impl Layers<'_> {
             chain_id,
             size_bytes: outcome.size_bytes,
             tar_bytes: outcome.tar_bytes,
-            max_id: outcome.max_id,
+            high_ids: outcome.high_ids,
             squashed_owners: outcome.squashed_owners,
             skipped_devices: outcome.skipped_devices,
         };

@@ -10,7 +10,7 @@ mod parents;
 mod place;
 mod whiteout;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use corten_model::Digest;
+use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX};
 use corten_sys::path::Root;
 use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
 
@@ -32,7 +33,7 @@ pub(crate) struct Outcome {
     pub diff_id: Digest,
     pub size_bytes: u64,
     pub tar_bytes: u64,
-    pub max_id: u32,
+    pub high_ids: Vec<u32>,
     pub squashed_owners: u64,
     pub skipped_devices: u64,
 }
@@ -65,7 +66,7 @@ pub(crate) struct Unpacker {
     steps: u64,
     /// Bytes of paths in `times` and `opaque`.
     remembered_bytes: u64,
-    max_id: u32,
+    high_ids: BTreeSet<u32>,
     squashed_owners: u64,
     skipped_devices: u64,
 }
@@ -90,7 +91,7 @@ impl Unpacker {
             implied: 0,
             steps: 0,
             remembered_bytes: 0,
-            max_id: 0,
+            high_ids: BTreeSet::new(),
             squashed_owners: 0,
             skipped_devices: 0,
         };
@@ -122,10 +123,19 @@ impl Unpacker {
             diff_id: Digest::from_sha256(hash),
             size_bytes: self.content_bytes,
             tar_bytes,
-            max_id: self.max_id,
+            high_ids: self.high_ids.into_iter().collect(),
             squashed_owners: self.squashed_owners,
             skipped_devices: self.skipped_devices,
         })
+    }
+
+    /// Remembers ids that a container's ordinary range doesn't have; one more than can be mapped is enough to know.
+    fn note_ids(&mut self, entry: &Entry) {
+        for id in [entry.uid, entry.gid] {
+            if id >= DEFAULT_RANGE && self.high_ids.len() <= HIGH_IDS_MAX {
+                self.high_ids.insert(id);
+            }
+        }
     }
 
     fn entry(&mut self, entry: &Entry, archive: &mut Archive<'_>) -> Result<(), Error> {
@@ -146,7 +156,7 @@ impl Unpacker {
         self.content_bytes = self.content_bytes.saturating_add(entry.size);
         over("bytes of files", self.content_bytes, self.limits.content_bytes)?;
         self.check_xattrs(entry)?;
-        self.max_id = self.max_id.max(entry.uid).max(entry.gid);
+        self.note_ids(entry);
         let parent = self.parent(entry, parents)?;
         self.place(entry, &parent, OsStr::from_bytes(name), archive)
     }

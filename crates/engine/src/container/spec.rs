@@ -282,7 +282,7 @@ fn mounts(inputs: &Inputs<'_>) -> Vec<Mount> {
     }
     for (name, target) in GENERATED {
         if !config.mounts.iter().any(|m| m.target == target) {
-            mounts.push(mount(target, "bind", &format!("{}/{name}", inputs.generated), &["bind"]));
+            mounts.push(mount(target, "bind", &format!("{}/{name}", inputs.generated), &["bind", "noidmap"]));
         }
     }
     // What lies deeper comes later, or it would be hidden.

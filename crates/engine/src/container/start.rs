@@ -1,13 +1,15 @@
 //! Starting a container: plan, spawn the keeper, hand over.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use corten_model::ContainerId;
-use corten_model::idmap::IdMap;
+use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX, IdMap};
 use corten_model::mount::MountSource;
 use corten_model::namespace::{IpcMode, NetworkMode, PidMode};
 use corten_model::security::SecurityOpt;
 use corten_model::state::Status;
+use corten_model::user::IdOrName;
 use corten_runtime::spec::NsKind;
 use corten_storage::snapshot::Snapshot;
 
@@ -96,29 +98,31 @@ pub(super) fn mark_wanted(
     if sandboxes::range(connection, &container.sandbox)?.is_some() {
         return Ok(());
     }
-    let ranges = ids::ranges_for(highest_id(container, image)).ok_or_else(|| Error::Unsupported {
-        what: format!("the id {}", highest_id(container, image)),
-        when: "in a user namespace: use `--userns=host`",
-    })?;
+    let high = high_ids(container, image);
+    if high.len() > HIGH_IDS_MAX {
+        let what = format!("an image with more than {HIGH_IDS_MAX} ids above 65,535");
+        return Err(Error::Unsupported { what, when: "in a user namespace: use `--userns=host`" });
+    }
+    let ranges = if high.is_empty() { 1 } else { 2 };
     match sandboxes::take_range(connection, &container.sandbox, ranges, taken)? {
         Some(_) => Ok(()),
         None => Err(Error::NoIds(ranges * corten_model::idmap::DEFAULT_RANGE)),
     }
 }
 
-/// The highest id that the container needs: of its files, or the one that was typed.
-fn highest_id(container: &Container, image: &Image) -> u32 {
-    use corten_model::user::IdOrName;
+/// The ids above 65,535 that the container needs: of its files, and the ones that were typed.
+fn high_ids(container: &Container, image: &Image) -> Vec<u32> {
     let typed = match &container.config.user {
         Some(user) => Some(user.clone()),
         None => image.config.config.user.parse().ok(),
     };
-    let number = |part: &Option<IdOrName>| match part {
-        Some(IdOrName::Id(id)) => *id,
-        _ => 0,
-    };
-    let typed = typed.map_or(0, |user| number(&user.user).max(number(&user.group)));
-    image.max_id.max(typed)
+    let parts = typed.map(|user| [user.user, user.group]).into_iter().flatten().flatten();
+    let typed = parts.filter_map(|part| match part {
+        IdOrName::Id(id) if id >= DEFAULT_RANGE => Some(id),
+        _ => None,
+    });
+    let all: BTreeSet<u32> = image.high_ids.iter().copied().chain(typed).collect();
+    all.into_iter().collect()
 }
 
 /// After a start that failed: the ids go back; a `--rm` container goes.
@@ -188,7 +192,7 @@ fn plan(
     let config = &container.config;
     check_binds(container)?;
     let join = join(engine, container)?;
-    let map = id_map(engine, container, warnings)?;
+    let map = id_map(engine, container, image, warnings)?;
     let volumes: Vec<(String, String)> = volumes::of_container(engine.database()?.read(), &container.id)?
         .into_iter()
         .map(|(volume, target)| (target, engine.store().volume_data(&volume.id).to_string_lossy().into_owned()))
@@ -266,7 +270,12 @@ pub(super) fn read_profile(path: &Path) -> Result<String> {
 }
 
 /// The maps of the container's user namespace; `None` in the host's.
-fn id_map(engine: &mut Engine, container: &Container, warnings: &mut Vec<String>) -> Result<Option<IdMap>> {
+fn id_map(
+    engine: &mut Engine,
+    container: &Container,
+    image: &Image,
+    warnings: &mut Vec<String>,
+) -> Result<Option<IdMap>> {
     if engine.is_rootless() {
         let (map, warning) = ids::rootless_map()?;
         warnings.extend(warning);
@@ -274,7 +283,11 @@ fn id_map(engine: &mut Engine, container: &Container, warnings: &mut Vec<String>
     }
     let range = sandboxes::range(engine.database()?.read(), &container.sandbox)?;
     let host_userns = corten_model::power::decide(&container.config)?.0;
-    Ok(range.filter(|_| !host_userns).map(|(base, count)| IdMap::contiguous(base, count)))
+    Ok(range.filter(|_| !host_userns).map(|(base, count)| {
+        // A sandbox that another container began may lack the second range: what runs in it has that map anyway.
+        let high = if count > DEFAULT_RANGE { high_ids(container, image) } else { Vec::new() };
+        IdMap::with_high(base, &high)
+    }))
 }
 
 /// The namespaces that the container takes from others: those that it named, and its sandbox's user namespace with

@@ -31,20 +31,20 @@ pub struct Image {
     pub layers: Vec<Layer>,
     /// Bytes of all layers.
     pub size_bytes: u64,
-    /// The highest uid or gid of its files.
-    pub max_id: u32,
+    /// Uids and gids of its files above 65,535, ascending.
+    pub high_ids: Vec<u32>,
     /// When it was made here.
     pub created_ns: i64,
 }
 
-const COLUMNS: &str = "id, manifest, config, layers, size_bytes, max_id, created_ns";
+const COLUMNS: &str = "id, manifest, config, layers, size_bytes, high_ids, created_ns";
 
 fn corrupt(column: &'static str, why: &dyn std::fmt::Display) -> Error {
     Error::Corrupt { column, why: why.to_string() }
 }
 
 /// Text columns as SQLite gives them, parsed outside of its row callback.
-struct Raw(String, String, String, String, u64, u32, i64);
+struct Raw(String, String, String, String, u64, String, i64);
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
     let size: i64 = row.get(4)?;
@@ -58,14 +58,14 @@ fn parse(raw: Raw) -> Result<Image> {
         config: serde_json::from_str(&raw.2).map_err(|e| corrupt("images.config", &e))?,
         layers: serde_json::from_str(&raw.3).map_err(|e| corrupt("images.layers", &e))?,
         size_bytes: raw.4,
-        max_id: raw.5,
+        high_ids: serde_json::from_str(&raw.5).map_err(|e| corrupt("images.high_ids", &e))?,
         created_ns: raw.6,
     })
 }
 
 /// Inserts an image and its layers; one that is there already stays as it is.
 pub fn insert(connection: &Connection, image: &Image) -> Result<()> {
-    let insert = "INSERT OR IGNORE INTO images (id, manifest, config, layers, size_bytes, max_id, created_ns)
+    let insert = "INSERT OR IGNORE INTO images (id, manifest, config, layers, size_bytes, high_ids, created_ns)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let values = params![
         image.id.as_str(),
@@ -73,7 +73,7 @@ pub fn insert(connection: &Connection, image: &Image) -> Result<()> {
         serde_json::to_string(&image.config).expect("a config is JSON"),
         serde_json::to_string(&image.layers).expect("layers are JSON"),
         image.size_bytes as i64,
-        image.max_id,
+        serde_json::to_string(&image.high_ids).expect("numbers are JSON"),
         image.created_ns,
     ];
     doing("insert an image", connection.execute(insert, values))?;
@@ -101,7 +101,7 @@ pub fn untag(connection: &Connection, reference: &Reference) -> Result<bool> {
 
 /// The image with this full name.
 pub fn by_reference(connection: &Connection, reference: &Reference) -> Result<Option<Image>> {
-    let query = "SELECT id, manifest, config, layers, size_bytes, max_id, created_ns
+    let query = "SELECT id, manifest, config, layers, size_bytes, high_ids, created_ns
         FROM images JOIN tags ON image_id = id WHERE reference = ?1";
     let found = connection.query_row(query, [reference.to_string()], raw).optional();
     doing("look an image up", found)?.map(parse).transpose()

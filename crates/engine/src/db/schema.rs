@@ -21,7 +21,8 @@ CREATE TABLE images (
     config      TEXT NOT NULL,
     layers      TEXT NOT NULL,
     size_bytes  INTEGER NOT NULL,
-    max_id      INTEGER NOT NULL,
+    -- JSON: uids and gids of its files above 65,535
+    high_ids    TEXT NOT NULL,
     created_ns  INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE layers (

@@ -70,12 +70,24 @@ impl Error {
     /// What to try.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Runtime(e) => e.hint(),
+            Error::Runtime(e) => e.hint().or_else(|| storage_hint(e)),
             Error::Cgroup(e) => e.hint(),
             Error::Snapshot(e) => e.hint(),
             _ => None,
         }
     }
+}
+
+/// What the store says about a root file system that can't be mounted: the runtime hands its errors through.
+fn storage_hint(error: &corten_runtime::StartError) -> Option<String> {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(storage) = error.downcast_ref::<corten_storage::Error>() {
+            return storage.hint();
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn in_run(what: &'static str) -> impl Fn(io::Error) -> Error {
@@ -209,6 +221,21 @@ pub fn open_process(pid: i32, ticks: u64) -> io::Result<OwnedFd> {
     if corten_sys::process::start_time_ticks(&stat) == Some(ticks) { Ok(pidfd) } else { Err(not_found()) }
 }
 
+/// Writes the files that every container gets. They belong to the container's root by its ids on the host: the run
+/// directory is on a tmpfs, which can't be idmapped before Linux 6.3.
+fn write_generated(prepared: &Prepared, request: &Start) -> io::Result<()> {
+    let map = request.spec.linux.id_map();
+    let owner = map.uid_outside(0).zip(map.gid_outside(0)).filter(|_| !prepared.request.rootless);
+    for (name, content) in &request.files {
+        let path = places::directory(&prepared.request.run, &prepared.request.id).join(name);
+        std::fs::write(&path, content)?;
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
+}
+
 /// Starts the container's first process.
 pub fn start(
     prepared: &mut Prepared,
@@ -219,10 +246,7 @@ pub fn start(
     let filter = filter(&prepared.request, request.seccomp.as_ref())?;
     stamp("keeper: seccomp filter");
     request.snapshot.prepare().map_err(Error::Snapshot)?;
-    for (name, content) in &request.files {
-        let path = places::directory(run, id).join(name);
-        std::fs::write(path, content).map_err(in_run("write a generated file"))?;
-    }
+    write_generated(prepared, request).map_err(in_run("write the generated files"))?;
     stamp("keeper: writable layer");
     let joins = request.join.iter().map(join).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     let (stdio, ours) = if request.spec.process.terminal {

@@ -11,6 +11,8 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 pub struct Options<'a> {
     /// `bind` is `Some(false)`, `rbind` is `Some(true)`.
     pub bind: Option<bool>,
+    /// A bind isn't idmapped: its owners are ids of the host's that the container has already.
+    pub plain_ids: bool,
     /// Attributes of the mount.
     pub attributes: MountAttrFlags,
     /// Attributes of the mount and of those below it.
@@ -61,6 +63,7 @@ fn propagation(word: &str) -> Option<MountPropagationFlags> {
 pub fn parse<'a>(destination: &str, words: &'a [String]) -> Result<Options<'a>, Invalid> {
     let mut options = Options {
         bind: None,
+        plain_ids: false,
         attributes: MountAttrFlags::empty(),
         recursive_attributes: MountAttrFlags::empty(),
         propagation: None,
@@ -73,8 +76,9 @@ pub fn parse<'a>(destination: &str, words: &'a [String]) -> Result<Options<'a>, 
         match word {
             "bind" => options.bind = Some(false),
             "rbind" => options.bind = Some(true),
-            // Every bind into a user namespace is idmapped.
-            "idmap" | "ridmap" => {}
+            // Every bind into a user namespace is idmapped, unless it says otherwise.
+            "idmap" | "ridmap" => options.plain_ids = false,
+            "noidmap" => options.plain_ids = true,
             "remount" | "move" => return Err(bad("a container's mounts are new ones")),
             "tmpcopyup" => return Err(bad("not supported")),
             _ if let Some((flags, on)) = attribute(word) => options.attributes.set(flags, on),

@@ -57,7 +57,7 @@ impl Unpacker {
     /// Attributes of `./`.
     pub(super) fn root_attributes(&mut self, entry: &Entry) -> Result<(), Error> {
         self.check_xattrs(entry)?;
-        self.max_id = self.max_id.max(entry.uid).max(entry.gid);
+        self.note_ids(entry);
         let parent = self.parent(entry, &[])?;
         self.attributes(entry, &parent, OsStr::new("."))?;
         self.remember(parent.path.clone(), entry_times(entry))

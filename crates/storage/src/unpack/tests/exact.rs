@@ -69,7 +69,7 @@ fn every_kind_with_its_attributes() {
     let sparse = fs::read(dir.join("sparse")).unwrap();
     assert_eq!((sparse.len(), &sparse[499_999..500_004]), (1_000_000, &b"\0abc\0"[..]));
     assert!(meta("sparse").blocks() < 100);
-    assert_eq!((unpacked.max_id, unpacked.size_bytes), (70_000, 4 + 1 + 1_000_000));
+    assert_eq!((unpacked.high_ids.as_slice(), unpacked.size_bytes), (&[70_000][..], 4 + 1 + 1_000_000));
 }
 
 fn libc_dev(major: u32, minor: u32) -> u64 {
