@@ -1,0 +1,352 @@
+//! `bench start`: what it costs to start, enter, stop and keep containers, side by side with crun.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::corten::{Store, memory_kib};
+use super::crun::Crun;
+use super::report::Report;
+use super::sample::{Entrant, Rounds, Sample, in_turn};
+use crate::failure::{Context, Failure, Outcome};
+use crate::machine;
+use crate::program::Program;
+
+const BINARY: &str = "/src/target/dist/corten";
+const FLOOR: &str = "/src/target/release/floor";
+const PROFILE: &str = "/src/crates/runtime/src/seccomp/default.json";
+/// All CPU time of everything inside, ours and crun's: the peers' own group.
+const CPU_USAGE: &str = "/sys/fs/cgroup/cpuacct/cpuacct.usage";
+const PROCESSES: &str = "/sys/fs/cgroup/pids/pids.current";
+/// How long our last processes may take to end.
+const QUIET_DEADLINE: Duration = Duration::from_secs(10);
+/// The ordinary user of the rootless runs.
+const USER: &str = "bench";
+
+/// How much of everything.
+struct Size {
+    rounds: Rounds,
+    herds: usize,
+    herd: usize,
+    idle: usize,
+    stopped: usize,
+}
+
+/// Runs all of it and prints the report.
+pub fn run(quick: bool) -> Outcome {
+    let size = if quick {
+        Size { rounds: Rounds { warm_ups: 2, counted: 10 }, herds: 1, herd: 100, idle: 50, stopped: 1000 }
+    } else {
+        Size { rounds: Rounds { warm_ups: 5, counted: 60 }, herds: 3, herd: 100, idle: 200, stopped: 1000 }
+    };
+    let dir = PathBuf::from(format!("/tmp/bench-{}", std::process::id()));
+    std::fs::create_dir(&dir).context("make the bench's directory")?;
+    let bench = Bench::new(&dir, size)?;
+    let mut report = Report::default();
+    let went = bench.all(&mut report);
+    report.print();
+    let cleaned = bench.clean();
+    went.and(cleaned).and(std::fs::remove_dir_all(&dir).context("remove the bench's directory"))
+}
+
+struct Bench {
+    size: Size,
+    ours: Store,
+    rootless: Store,
+    plain: Crun,
+    duties: Crun,
+    sleeping: Crun,
+    rootfs: PathBuf,
+}
+
+impl Bench {
+    fn new(dir: &Path, size: Size) -> Outcome<Self> {
+        let rootfs = dir.join("rootfs");
+        let tar = tree(dir, &rootfs)?;
+        let user = user()?;
+        let ours = Store::new(Path::new(BINARY), dir.join("root"), None)?;
+        let rootless = Store::new(Path::new(BINARY), dir.join("user"), Some(user))?;
+        for store in [&ours, &rootless] {
+            store.run(&["import", &tar, "busybox"])?;
+        }
+        let plain = Crun::plain(&dir.join("plain"), &rootfs, &["true"])?;
+        let duties = Crun::with_duties(&dir.join("duties"), &rootfs, &["true"], Path::new(PROFILE))?;
+        let sleeping = Crun::plain(&dir.join("sleeping"), &rootfs, &["sleep", "10000"])?;
+        Ok(Self { size, ours, rootless, plain, duties, sleeping, rootfs })
+    }
+
+    fn all(&self, report: &mut Report) -> Outcome {
+        self.runs(report)?;
+        self.execs(report)?;
+        self.stops(report)?;
+        self.herds(report)?;
+        self.cpu(report)?;
+        self.idle(report)?;
+        self.stopped(report)
+    }
+
+    fn runs(&self, report: &mut Report) -> Outcome {
+        let limits =
+            ["run", "--rm", "--network", "none", "--memory", "512m", "--pids-limit", "512", "--cpus", "1"];
+        let limits: Vec<&str> = limits.into_iter().chain(["busybox", "true"]).collect();
+        let plain = ["run", "--rm", "--network", "none", "busybox", "true"];
+        let mut entrants: Vec<Entrant<'_>> = vec![
+            ("corten run", Box::new(|| self.ours.run(&plain))),
+            ("crun run, plain", Box::new(|| self.plain.run("a"))),
+            ("corten run, limits", Box::new(|| self.ours.run(&limits))),
+            ("crun run, limits + seccomp + userns", Box::new(|| self.duties.run("a"))),
+            ("corten run, rootless", Box::new(|| self.rootless.run(&plain))),
+            ("the raw limit: namespaces, pivot_root, exec", Box::new(|| floor(&self.rootfs))),
+        ];
+        let samples = in_turn(self.size.rounds, &mut entrants)?;
+        for ((name, _), sample) in entrants.iter().zip(&samples) {
+            report.times(*name, sample);
+        }
+        let [ours, plain, limits, duties, rootless, _] = &samples[..] else { unreachable!("six entrants") };
+        report.target("run: corten / crun plain", ours.ratios(plain).median(), 0.6, "×");
+        report.target(
+            "run: corten with limits / crun, same duties",
+            limits.ratios(duties).median(),
+            0.25,
+            "×",
+        );
+        report.target("run: rootless / root's", rootless.ratios(ours).median(), 1.7, "×");
+        Ok(())
+    }
+
+    fn execs(&self, report: &mut Report) -> Outcome {
+        self.ours.run(&[
+            "run",
+            "-d",
+            "--name",
+            "target",
+            "--network",
+            "none",
+            "busybox",
+            "sleep",
+            "10000",
+        ])?;
+        self.sleeping.start("target")?;
+        let mut entrants: Vec<Entrant<'_>> = vec![
+            ("corten exec", Box::new(|| self.ours.run(&["exec", "target", "true"]))),
+            ("crun exec", Box::new(|| self.sleeping.exec("target", "true"))),
+        ];
+        let samples = in_turn(self.size.rounds, &mut entrants)?;
+        for ((name, _), sample) in entrants.iter().zip(&samples) {
+            report.times(*name, sample);
+        }
+        report.target("exec: corten / crun", samples[0].ratios(&samples[1]).median(), 0.7, "×");
+        self.ours.run(&["rm", "--force", "target"])?;
+        self.sleeping.delete("target")
+    }
+
+    /// The app ends at once when it is asked to: what remains is ours.
+    fn stops(&self, report: &mut Report) -> Outcome {
+        let script = "trap 'exit 0' TERM; echo ready; sleep 10000 & wait";
+        let (mut stops, mut removals) = (Sample::default(), Sample::default());
+        for round in 0..self.size.rounds.warm_ups + self.size.rounds.counted {
+            self.ours.run(&[
+                "run",
+                "-d",
+                "--name",
+                "s",
+                "--network",
+                "none",
+                "busybox",
+                "sh",
+                "-c",
+                script,
+            ])?;
+            let deadline = Instant::now() + QUIET_DEADLINE;
+            while !self.ours.output(&["logs", "stopping"])?.contains("ready") && Instant::now() < deadline {}
+            let began = Instant::now();
+            self.ours.run(&["stop", "stopping"])?;
+            let stopped = Instant::now();
+            self.ours.run(&["rm", "stopping"])?;
+            if round >= self.size.rounds.warm_ups {
+                stops.push(stopped - began);
+                removals.push(stopped.elapsed());
+            }
+        }
+        report.times("corten stop", &stops);
+        report.times("corten rm", &removals);
+        report.target("stop, over the app's own time", stops.median(), 10.0, "ms");
+        Ok(())
+    }
+
+    fn herds(&self, report: &mut Report) -> Outcome {
+        let names: Vec<String> = (0..self.size.herd).map(|n| format!("herd{n}")).collect();
+        let (mut ours, mut theirs, mut removals) = (Sample::default(), Sample::default(), Sample::default());
+        for _ in 0..self.size.herds {
+            let began = Instant::now();
+            for name in &names {
+                self.ours.run(&[
+                    "run",
+                    "-d",
+                    "--name",
+                    name,
+                    "--network",
+                    "none",
+                    "busybox",
+                    "sleep",
+                    "10000",
+                ])?;
+            }
+            ours.push(began.elapsed());
+            let words: Vec<&str> =
+                ["rm", "--force"].into_iter().chain(names.iter().map(String::as_str)).collect();
+            let began = Instant::now();
+            self.ours.run(&words)?;
+            removals.push(began.elapsed());
+            let began = Instant::now();
+            for name in &names {
+                self.sleeping.start(name)?;
+            }
+            theirs.push(began.elapsed());
+            for name in &names {
+                self.sleeping.delete(name)?;
+            }
+        }
+        let herd = self.size.herd;
+        report.times(format!("{herd} × corten run -d"), &ours);
+        report.times(format!("{herd} × crun run -d, plain"), &theirs);
+        report.times(format!("corten rm -f of {herd}"), &removals);
+        report.target(format!("{herd} starts: corten / crun"), ours.ratios(&theirs).median(), 0.7, "×");
+        report.target(format!("{herd} starts"), ours.median() / 1000.0, 1.1, "s");
+        report.target(format!("removal of {herd}"), removals.median() / 1000.0, 0.3, "s");
+        Ok(())
+    }
+
+    /// CPU time of everything that one run starts, until nothing of it runs.
+    fn cpu(&self, report: &mut Report) -> Outcome {
+        let runs = self.size.rounds.counted.max(20);
+        let quiet = number(PROCESSES)?;
+        let measured = |run: &dyn Fn() -> Outcome| -> Outcome<f64> {
+            let before = number(CPU_USAGE)?;
+            for _ in 0..runs {
+                run()?;
+            }
+            let deadline = Instant::now() + QUIET_DEADLINE;
+            while number(PROCESSES)? > quiet && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok((number(CPU_USAGE)? - before) / runs as f64 / 1e6)
+        };
+        let ours = measured(&|| self.ours.run(&["run", "--rm", "--network", "none", "busybox", "true"]))?;
+        let theirs = measured(&|| self.plain.run("a"))?;
+        report.times("CPU of a corten run, all processes to the end", &Sample::of(vec![ours]));
+        report.times("CPU of a crun run, plain", &Sample::of(vec![theirs]));
+        Ok(())
+    }
+
+    fn idle(&self, report: &mut Report) -> Outcome {
+        for n in 0..self.size.idle {
+            let name = format!("idle{n}");
+            self.ours.run(&[
+                "run",
+                "-d",
+                "--name",
+                &name,
+                "--network",
+                "none",
+                "busybox",
+                "sleep",
+                "10000",
+            ])?;
+        }
+        let keepers = self.ours.keepers()?;
+        if keepers.len() != self.size.idle {
+            return Err(Failure::new(format!("{} keepers of {} containers", keepers.len(), self.size.idle)));
+        }
+        let all = |field: &str| Sample::of(keepers.iter().map(|pid| memory_kib(*pid, field)).collect());
+        let (dirty, pss) = (all("Private_Dirty"), all("Pss"));
+        let total: f64 = keepers.iter().map(|pid| memory_kib(*pid, "Pss")).sum();
+        report.target("a keeper's own memory (Private_Dirty, median)", dirty.median() / 1024.0, 0.15, "MiB");
+        report.target(
+            "a keeper's own memory (Private_Dirty, most)",
+            dirty.quantile(1.0) / 1024.0,
+            0.15,
+            "MiB",
+        );
+        report.target("a keeper's share of memory (PSS, median)", pss.median() / 1024.0, 0.2, "MiB");
+        let most = 40.0 * self.size.idle as f64 / 200.0;
+        report.target(format!("{} idle keepers (PSS)", self.size.idle), total / 1024.0, most, "MiB");
+        for chunk in (0..self.size.idle).map(|n| format!("idle{n}")).collect::<Vec<_>>().chunks(100) {
+            let words: Vec<&str> =
+                ["rm", "--force"].into_iter().chain(chunk.iter().map(String::as_str)).collect();
+            self.ours.run(&words)?;
+        }
+        Ok(())
+    }
+
+    fn stopped(&self, report: &mut Report) -> Outcome {
+        for _ in 0..self.size.stopped {
+            self.ours.run(&["create", "--network", "none", "busybox", "true"])?;
+        }
+        let mut entrants: Vec<Entrant<'_>> = vec![
+            ("corten ps -a", Box::new(|| self.ours.run(&["ps", "--all"]))),
+            ("corten ps", Box::new(|| self.ours.run(&["ps"]))),
+            ("corten version", Box::new(|| self.ours.run(&["version"]))),
+        ];
+        let samples = in_turn(self.size.rounds, &mut entrants)?;
+        for ((name, _), sample) in entrants.iter().zip(&samples) {
+            report.times(format!("{name}, {} stopped containers", self.size.stopped), sample);
+        }
+        report.target(format!("ps -a with {} stopped", self.size.stopped), samples[0].median(), 30.0, "ms");
+        Ok(())
+    }
+
+    fn clean(&self) -> Outcome {
+        // Deleting what isn't there is no failure of the bench.
+        let _ = self.sleeping.delete("target");
+        self.ours.remove()?;
+        self.rootless.remove()
+    }
+}
+
+/// The files of both sides: busybox and links to it, as a directory and as a tar.
+fn tree(dir: &Path, rootfs: &Path) -> Outcome<String> {
+    for sub in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
+        std::fs::create_dir_all(rootfs.join(sub)).context("make the tree")?;
+    }
+    let busybox = machine::find_program("busybox").ok_or_else(|| Failure::new("there is no busybox"))?;
+    std::fs::copy(busybox, rootfs.join("bin/busybox")).context("copy busybox")?;
+    for applet in ["sh", "sleep", "true"] {
+        std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(applet)).context("link an applet")?;
+    }
+    let tar = dir.join("busybox.tar").to_string_lossy().into_owned();
+    Program::new("tar").arg("-C").arg(rootfs).args(["-cf", &tar, "."]).quiet().check()?;
+    Ok(tar)
+}
+
+/// The ordinary user's id; made with subordinate ids if it isn't there.
+fn user() -> Outcome<u32> {
+    let known = || -> Option<u32> {
+        let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+        let line = passwd.lines().find_map(|l| l.strip_prefix(USER)?.strip_prefix(':'))?;
+        line.split(':').nth(1)?.parse().ok()
+    };
+    if let Some(uid) = known() {
+        return Ok(uid);
+    }
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        std::fs::OpenOptions::new().create(true).append(true).open(file).context("open a list of ids")?;
+    }
+    Program::new("useradd").args(["--no-create-home", "--shell", "/bin/sh", USER]).quiet().check()?;
+    known().ok_or_else(|| Failure::new("useradd made no user"))
+}
+
+fn floor(rootfs: &Path) -> Outcome {
+    let status = Command::new(FLOOR)
+        .arg(rootfs)
+        .arg("/bin/true")
+        .stdin(Stdio::null())
+        .status()
+        .context("run floor")?;
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("floor ended with {status}"))) }
+}
+
+fn number(path: &str) -> Outcome<f64> {
+    let text = std::fs::read_to_string(path).context(format_args!("read {path}"))?;
+    text.trim().parse().context(format_args!("understand {path}"))
+}
