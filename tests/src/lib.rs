@@ -1,1 +1,29 @@
-//! x
+//! The harness of the black-box tests: a [`Host`] of its own for each test, and what is needed to talk to it.
+//!
+//! Tests drive the binary that `CORTEN_BIN` names, as a user does: arguments in, streams and exit codes out. None
+//! of our crates is used here. Whatever a test starts is gone when its `Host` is dropped, and the drop fails the
+//! test if a process, a mount, a control group or a finding of `corten system check` is left.
+
+mod account;
+mod call;
+mod collect;
+mod host;
+mod image;
+mod leftovers;
+mod output;
+mod probe;
+mod session;
+pub mod tar;
+mod terminal;
+mod wait;
+
+pub use account::Account;
+pub use call::Call;
+pub use host::{Host, binary};
+pub use image::{BUSYBOX, busybox_files};
+pub use leftovers::{groups_of, processes_of};
+pub use output::Output;
+pub use probe::probe;
+pub use session::Session;
+pub use terminal::Terminal;
+pub use wait::{COMMAND_DEADLINE, SETTLE_DEADLINE, wait_until};

@@ -1,0 +1,84 @@
+//! Limits of a container's control group, seen to hold.
+
+use corten_tests::{BUSYBOX, Host, groups_of};
+
+/// A file of the container's group in the hierarchy that has it.
+fn group_file(id: &str, names: &[&str]) -> String {
+    let groups = groups_of(&[id.to_owned()]);
+    let read =
+        |group: &std::path::PathBuf| names.iter().find_map(|n| std::fs::read_to_string(group.join(n)).ok());
+    let found = groups.iter().find_map(read);
+    found.unwrap_or_else(|| panic!("none of {names:?} in {groups:?}")).trim().to_owned()
+}
+
+#[test]
+fn limits_reach_the_kernel() {
+    let host = Host::with_busybox();
+    let flags = [
+        "--memory",
+        "64m",
+        "--memory-swap",
+        "64m",
+        "--cpus",
+        "0.5",
+        "--cpuset-cpus",
+        "0",
+        "--pids-limit",
+        "50",
+    ];
+    let id = host.start(flags.into_iter().chain([BUSYBOX, "sleep", "1000"]));
+    assert_eq!(group_file(&id, &["memory.limit_in_bytes", "memory.max"]), (64 << 20).to_string());
+    assert_eq!(group_file(&id, &["pids.max"]), "50");
+    assert_eq!(group_file(&id, &["cpuset.cpus"]), "0");
+    let quota = group_file(&id, &["cpu.cfs_quota_us", "cpu.max"]);
+    assert!(quota.starts_with("50000"), "{quota}");
+    let config = &host.inspect(&id)["HostConfig"];
+    assert_eq!(config["Memory"], 64 << 20);
+    assert_eq!(config["NanoCpus"], 500_000_000);
+    assert_eq!(config["PidsLimit"], 50);
+    assert_eq!(config["CpusetCpus"], "0");
+}
+
+#[test]
+fn too_much_memory_is_killed_and_said() {
+    let host = Host::with_busybox();
+    let bomb = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo alive";
+    let flags =
+        ["run", "--name", "bomb", "--memory", "32m", "--memory-swap", "32m", BUSYBOX, "sh", "-c", bomb];
+    let ran = host.run(flags);
+    ran.stdout_lacks("alive").check(ran.code != 0, "it got what it wanted");
+    let state = &host.inspect("bomb")["State"];
+    assert_eq!(state["OOMKilled"], true, "{state}");
+}
+
+#[test]
+fn a_limit_of_processes_holds() {
+    let host = Host::with_busybox();
+    let script = "for i in $(seq 40); do sleep 1000 & done; echo started";
+    let ran = host.shell_with(&["--pids-limit", "20"], script);
+    ran.stderr_has("fork").check(ran.code != 0, "it started them all");
+}
+
+#[test]
+fn shared_memory_has_a_size() {
+    let host = Host::with_busybox();
+    host.shell("df -k /dev/shm | tail -n 1 | awk '{print $2}'").success().stdout_is("65536");
+    let ask = "df -k /dev/shm | tail -n 1 | awk '{print $2}'";
+    host.shell_with(&["--shm-size", "8m"], ask).success().stdout_is("8192");
+}
+
+#[test]
+fn senseless_limits_are_refused() {
+    let host = Host::with_busybox();
+    let check = |flag: &str, value: &str, word: &str| {
+        host.run(["run", "--rm", flag, value, BUSYBOX, "true"]).fails(125).stderr_has(word);
+    };
+    check("--memory", "1k", "6 MiB");
+    check("--memory", "lots", "lots");
+    check("--memory-swap", "64m", "--memory");
+    check("--cpus", "1000", "1000");
+    check("--cpus", "-1", "-1");
+    check("--cpuset-cpus", "4000", "4000");
+    check("--pids-limit", "many", "many");
+    check("--shm-size", "-3", "-3");
+}
