@@ -111,6 +111,8 @@ struct Keeper {
     settle_by: Option<Instant>,
     /// Until when an adopted process that ended may be reaped by whoever its parent is.
     reaped_by: Option<Instant>,
+    /// The listener isn't watched: no descriptors are left.
+    deaf: bool,
 }
 
 /// The main function of the keeper's process: its caller's socket is the first descriptor that was passed.
@@ -135,7 +137,11 @@ fn run() -> io::Result<()> {
     };
     stamps.mark("keeper: cgroup, socket, pipes");
     crate::steps::reached("keeper.prepared");
-    match receive(&socket)? {
+    if prepared.request.confirm {
+        // A caller that is gone is noticed by the next line.
+        let _ = answer(&socket, &Reply::Done);
+    }
+    match receive(&socket).unwrap_or(None) {
         Some(Request::Start(request)) => {
             stamps.mark("keeper: plan received");
             crate::steps::reached("keeper.received");
@@ -197,7 +203,14 @@ fn begin(
     let options = KeeperOptions { sweep, auto_remove: request.auto_remove, log: request.log };
     let mut keeper = Keeper::new(prepared, process, options)?;
     let external = serde_json::to_value(&started.external).unwrap_or_default();
-    keeper.journal.append(journal::Event::Started { boot: boot_id(), pid, ticks, external })?;
+    let started_line = journal::Event::Started { boot: boot_id(), pid, ticks, external };
+    if let Err(e) = keeper.journal.append(started_line) {
+        // What no row will ever tell of must not run.
+        keeper.kill_everything();
+        end::abandon(&keeper.prepared);
+        let e = start::Error::Journal(e);
+        return answer(&socket, &Reply::Failed(Failure::new(&e, e.kind(), e.exit_code(), e.hint())));
+    }
     crate::steps::reached("keeper.journalled");
     let warnings = keeper.prepared.warnings.drain(..).chain(started.warnings).collect();
     let main = keeper.main;
@@ -226,13 +239,18 @@ struct KeeperOptions {
 }
 
 impl Keeper {
-    fn new(prepared: start::Prepared, process: Process, options: KeeperOptions) -> io::Result<Keeper> {
+    fn new(mut prepared: start::Prepared, process: Process, options: KeeperOptions) -> io::Result<Keeper> {
         let request = &prepared.request;
         let dir = request.data.join("containers").join(request.id.as_str());
-        let journal = journal::Writer::open(journal::Places::new(&dir, &request.run, &request.id))?;
+        let journal = match prepared.journal.take() {
+            Some(journal) => journal,
+            None => start::open_journal(request)?,
+        };
         let log = log::Log::new(log::path(&dir, &request.id), options.log);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &prepared.listener, Source::Listener.data(), EventFlags::IN)?;
+        if let Some(listener) = &prepared.listener {
+            epoll::add(&epoll, listener, Source::Listener.data(), EventFlags::IN)?;
+        }
         let mut processes = Slots::default();
         let main = processes.insert(process);
         let mut keeper = Keeper {
@@ -250,6 +268,7 @@ impl Keeper {
             settled: false,
             settle_by: None,
             reaped_by: None,
+            deaf: false,
         };
         keeper.watch_process(main)?;
         Ok(keeper)
@@ -284,7 +303,7 @@ impl Keeper {
                     self.flush_client(key);
                 }
                 if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                    self.hear(key);
+                    self.hear(key, flags);
                 }
             }
             Source::Pidfd(key) => self.process_ended(key),
@@ -302,11 +321,28 @@ impl Keeper {
     }
 
     fn accept(&mut self) {
+        use rustix::io::Errno;
         let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
-        let Ok(socket) = rustix::net::accept_with(&self.prepared.listener, flags) else { return };
-        // One too many is closed at once: it sees a hang-up.
-        if self.clients.keys().len() < CLIENTS_MAX {
-            let _ = self.add_client(socket);
+        let Some(listener) = &self.prepared.listener else { return };
+        match rustix::net::accept_with(listener, flags) {
+            // One too many is closed at once: it sees a hang-up.
+            Ok(socket) if self.clients.iter().count() < CLIENTS_MAX => drop(self.add_client(socket)),
+            Ok(_) => {}
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                // It stays readable: who waits there is taken in when somebody else has left.
+                let _ = epoll::delete(&self.epoll, listener);
+                self.deaf = true;
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Something was closed: whoever could not be taken in for want of descriptors can be now.
+    fn listen_again(&mut self) {
+        if let Some(listener) = &self.prepared.listener
+            && std::mem::take(&mut self.deaf)
+        {
+            let _ = epoll::add(&self.epoll, listener, Source::Listener.data(), EventFlags::IN);
         }
     }
 
@@ -320,11 +356,14 @@ impl Keeper {
     }
 
     /// Reads what a client says, as long as it isn't stalled.
-    fn hear(&mut self, key: Key) {
+    fn hear(&mut self, key: Key, flags: EventFlags) {
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.stalled {
-            // Only a hang-up wakes us for a client that isn't read.
-            return self.drop_client(key);
+            // It isn't read; but one that hung up would wake us again and again.
+            if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
+                self.drop_client(key);
+            }
+            return;
         }
         match client.receive() {
             Incoming::Bytes => self.obey(key),
@@ -367,14 +406,16 @@ impl Keeper {
     fn drop_client(&mut self, key: Key) {
         let Some(client) = self.clients.remove(key) else { return };
         let _ = epoll::delete(&self.epoll, client.as_fd());
-        // `run -i`: input ends with the command that gave it, as Docker's StdinOnce.
-        if client.starter
-            && client.streams.stdin
+        // `run -i` and `exec -i`: input ends with the command that gave it, as Docker's StdinOnce.
+        if client.streams.stdin
             && let Some(process) = client.process
+            && (client.starter || process != self.main)
         {
             self.end_input(process);
         }
+        drop(client);
         self.release_held();
+        self.listen_again();
     }
 
     fn watch(&self, fd: BorrowedFd<'_>, source: Source, flags: EventFlags) -> io::Result<()> {
@@ -384,13 +425,19 @@ impl Keeper {
     /// Whether nothing is left to do.
     fn is_over(&self) -> bool {
         let behind = self.clients.iter().any(Client::is_behind);
-        let unsettled = self.auto_remove && !self.settled && self.clients.iter().any(|c| c.starter);
-        let patient = self.settle_by.is_none_or(|by| Instant::now() < by);
-        self.ended.is_some() && !behind && !(unsettled && patient)
+        self.ended.is_some() && !behind && self.settling().is_none()
     }
 
+    /// Until when the command that started a `--rm` container may take its row away.
+    fn settling(&self) -> Option<Instant> {
+        let unsettled = self.auto_remove && !self.settled && self.clients.iter().any(|c| c.starter);
+        self.settle_by.filter(|by| unsettled && Instant::now() < *by)
+    }
+
+    /// How long to wait for events. What is past is no reason to wake up: an ended container's slow reader may take
+    /// hours.
     fn timeout(&self) -> Option<Duration> {
-        let until = [self.stopping.kill_at, self.settle_by, self.reaped_by].into_iter().flatten().min()?;
+        let until = [self.stopping.kill_at, self.settling(), self.reaped_by].into_iter().flatten().min()?;
         Some(until.saturating_duration_since(Instant::now()))
     }
 

@@ -26,7 +26,11 @@ const LOCK_FILE: &str = "lock";
 const MAGIC: &str = "corten-store";
 /// Bytes of a version file that are read.
 const VERSION_BYTES_MAX: u64 = 64;
-const DIRECTORIES: [&str; 5] = ["blobs", "blobs/sha256", "layers", "containers", "volumes"];
+const DIRECTORIES: [&str; 6] = ["blobs", "blobs/sha256", "layers", "containers", "volumes", SKELETON];
+const SKELETON: &str = "skeleton";
+/// What every root directory needs to be mounted on.
+const SKELETON_DIRECTORIES: [&str; 4] = ["dev", "etc", "proc", "sys"];
+const SKELETON_FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
 
 /// An open store.
 #[derive(Debug, Clone)]
@@ -91,6 +95,12 @@ impl Store {
     /// What a container has on disk.
     pub fn container_dir(&self, id: &ContainerId) -> PathBuf {
         self.join("containers").join(id.as_str())
+    }
+
+    /// The layer below all others: empty places for what every container has mounted. An image that has its own hides
+    /// them; for one that hasn't, none of them has to be made in each container's upper directory.
+    pub fn skeleton(&self) -> PathBuf {
+        self.join(SKELETON)
     }
 
     /// A volume's files.
@@ -171,9 +181,27 @@ fn create(root: &Path, rootless: bool) -> Result<(), Error> {
             Err(e) => return Err(e).at("make the directory", &path),
         }
     }
+    make_skeleton(&root.join(SKELETON))?;
     crate::steps::reached("open.directories");
     let text = format!("{MAGIC} {STORE_VERSION} {}\n", mode_word(rootless));
     temp::write_file(root, VERSION_FILE, text.as_bytes(), ["open.version"; 3])
+}
+
+/// Fills the skeleton; what a crash or another first command left in it is kept.
+fn make_skeleton(skeleton: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt;
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set the mode of", path);
+    for name in SKELETON_DIRECTORIES {
+        let path = skeleton.join(name);
+        fs::create_dir_all(&path).at("make the directory", &path)?;
+        set(&path, 0o755)?;
+    }
+    for name in SKELETON_FILES {
+        let path = skeleton.join(name);
+        File::create(&path).at("make the file", &path)?;
+        set(&path, 0o644)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

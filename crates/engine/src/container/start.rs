@@ -208,7 +208,7 @@ fn plan(
     if lowers.is_empty() {
         return Err(Error::Unsupported { what: format!("an image without layers ({})", container.image), when: "to run" });
     }
-    lowers.shrink_to_fit();
+    lowers.push(engine.store().skeleton());
     Ok(Start {
         spec: spec::build(spec::Inputs {
             id: &container.id,

@@ -40,7 +40,8 @@ pub fn take_over(prepared: start::Prepared, socket: OwnedFd, request: &Adopt) ->
     // Whether it has a pid namespace of its own isn't known here: killing what is left of its cgroup is right in both.
     let options = KeeperOptions { sweep: true, auto_remove: request.auto_remove, log: request.log };
     let mut keeper = Keeper::new(prepared, process, options)?;
-    answer(&socket, &Reply::Done)?;
+    // A caller that is gone is no reason to leave the container alone.
+    let _ = answer(&socket, &Reply::Done);
     keeper.add_client(socket)?;
     keeper.serve()
 }

@@ -78,7 +78,13 @@ impl Client {
 
     /// Takes the first whole frame. An error is a client that doesn't speak our protocol.
     pub fn next_frame(&mut self) -> io::Result<Option<(Option<Kind>, Vec<u8>)>> {
-        let Some((kind, end)) = protocol::peek(&self.inbox)? else { return Ok(None) };
+        let frame = protocol::peek(&self.inbox)?;
+        if protocol::kind_of(&self.inbox) == Some(Kind::Stdin)
+            && protocol::length_of(&self.inbox).is_some_and(|length| length > protocol::STREAM_MAX)
+        {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame of input is too long"));
+        }
+        let Some((kind, end)) = frame else { return Ok(None) };
         let payload = self.inbox[protocol::HEADER..end].to_vec();
         self.inbox.drain(..end);
         if self.inbox.is_empty() {

@@ -3,10 +3,13 @@
 //! When the exit code is reported the name is free; only bytes follow. The teardown goes on after a step that failed:
 //! what it leaves, `system check` finds.
 
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use corten_model::state::Exit;
 use rustix::event::epoll::{self, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
 
 use super::protocol::Kind;
 use super::slots::Key;
@@ -14,6 +17,8 @@ use super::{Keeper, REAP_TIMEOUT, SETTLE_TIMEOUT, Source, places, start};
 use crate::journal::Event;
 use crate::logs::Stream;
 
+/// How long a process that was killed may take to end.
+const KILLED_TIMEOUT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// The exit code of a process whose end nobody can tell.
 pub const UNKNOWN_EXIT: u8 = 255;
 
@@ -41,23 +46,60 @@ impl Keeper {
         }
     }
 
-    /// Reads what is left in a process's pipes: nobody writes any more, so it is at most what a pipe holds.
+    /// Reads what a process that ended left in its pipes, and no more than that: its children may hold them too, and
+    /// write for ever.
     fn drain(&mut self, key: Key) {
         if let Some(process) = self.processes.get_mut(key) {
             process.held = false;
         }
-        while self.relay_once(key, Stream::Stdout) {}
-        while self.relay_once(key, Stream::Stderr) {}
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let mut left = self.processes.get(key).map_or(0, |process| process.unread_bytes(stream));
+            // The read after the last byte finds the pipe's end, if it is one.
+            while let Some(count) = self.relay_once(key, stream) {
+                left = left.saturating_sub(count);
+                if left == 0 {
+                    break;
+                }
+            }
+        }
     }
 
     fn exec_ended(&mut self, key: Key, code: u8) {
         self.drain(key);
         let Some(process) = self.processes.remove(key) else { return };
+        for fd in [&process.out, &process.err, &process.input].into_iter().flatten() {
+            // Input is registered only while it waits.
+            let _ = epoll::delete(&self.epoll, fd);
+        }
         if let Some(exec) = process.exec {
             // See `exec`: a full disk must not stop what runs.
             let _ = self.journal.append(Event::ExecExited { exec, code });
         }
         self.report(key, Exit { code, oom_killed: false });
+        self.unstall_all();
+        self.listen_again();
+    }
+
+    /// Ends an exec that can't be looked after, or that outlives the container.
+    pub(super) fn exec_lost(&mut self, key: Key) {
+        let Some(process) = self.processes.get(key) else { return };
+        let _ = corten_sys::pidfd::send_signal(process.pidfd.as_fd(), Signal::KILL.as_raw());
+        let mut ended = [PollFd::new(&process.pidfd, PollFlags::IN)];
+        // One that hangs in the kernel is not waited for: it was killed all the same.
+        let _ = rustix::event::poll(&mut ended, Some(&KILLED_TIMEOUT));
+        let code = process.reap().unwrap_or(128 + Signal::KILL.as_raw() as u8);
+        self.exec_ended(key, code);
+    }
+
+    /// Clients that were not read because a process that is gone now didn't take their input.
+    fn unstall_all(&mut self) {
+        for key in self.clients.keys() {
+            let Some(client) = self.clients.get_mut(key).filter(|c| c.stalled) else { continue };
+            if client.process.is_none_or(|process| self.processes.get(process).is_none()) {
+                client.stalled = false;
+                self.obey(key);
+            }
+        }
     }
 
     fn main_ended(&mut self, code: u8, unknown: bool) {
@@ -82,7 +124,7 @@ impl Keeper {
         self.stopping.kill_at = None;
         for key in self.processes.keys() {
             if key != self.main {
-                self.process_ended(key);
+                self.exec_lost(key);
             }
         }
         self.ended = Some(exit);
@@ -107,15 +149,21 @@ impl Keeper {
 
     /// The cgroup and the run directory go; from here on nobody finds this keeper any more.
     fn tear_down(&mut self) {
-        self.processes = Default::default();
-        let _ = epoll::delete(&self.epoll, &self.prepared.listener);
+        self.processes.remove(self.main);
         let request = &self.prepared.request;
-        if !self.auto_remove {
-            return abandon(&self.prepared);
+        if self.auto_remove {
+            // Its directory is still to be removed: until then the lock says that somebody sees to it.
+            let _ = self.prepared.cgroup.remove();
+            places::close(&request.run, &request.id);
+        } else {
+            abandon(&self.prepared);
         }
-        // Its directory is still to be removed: until then the lock says that somebody sees to it.
-        let _ = self.prepared.cgroup.remove();
-        places::close(&request.run, &request.id);
+        // Last: who waits in the queue sees a hang-up, and finds nothing of this run any more.
+        if let Some(listener) = self.prepared.listener.take() {
+            let _ = epoll::delete(&self.epoll, &listener);
+        }
+        // Their input is nobody's now; what they say behind it is still to be heard.
+        self.unstall_all();
     }
 
     /// The last thing: bytes of a `--rm` container, and the database's log if it grew.

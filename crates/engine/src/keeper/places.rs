@@ -8,17 +8,22 @@
 //! ```
 //! Sockets are addressed through a descriptor of the directory: a unix socket's path has 108 bytes.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use corten_model::ContainerId;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-/// How often the lock may turn out to be of a directory that was just removed.
-const LOCK_TRIES: u32 = 100;
+use super::protocol::{self, Kind, Reply, Request};
+
+/// How long a lock is waited for whose holder is about to let it go or to say that it keeps it.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks at a lock whose holder has no socket: it holds it for a moment, or is tearing down.
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
@@ -36,26 +41,85 @@ fn address(dir: &OwnedFd) -> rustix::io::Result<SocketAddrUnix> {
 }
 
 /// Takes the lock, waiting for a keeper that is tearing down. The directory is there afterwards.
-pub fn lock(run: &Path, id: &ContainerId) -> io::Result<File> {
-    let dir = directory(run, id);
-    for _ in 0..LOCK_TRIES {
-        match std::fs::create_dir(&dir) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => std::fs::create_dir_all(&dir)?,
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            _ => {}
+///
+/// `None`: a keeper holds it whose container runs. Waiting for that one would be waiting for the container's end, and
+/// start it once more then.
+pub fn lock(run: &Path, id: &ContainerId) -> io::Result<Option<File>> {
+    let give_up = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match try_lock(run, id)? {
+            Attempt::Locked(file) => return Ok(Some(file)),
+            Attempt::Gone => {}
+            Attempt::Held => match ask_holder(run, id)? {
+                Holder::Runs => return Ok(None),
+                Holder::Ends => std::thread::sleep(LOCK_PAUSE),
+            },
         }
-        let path = dir.join("lock");
-        let file = match File::options().write(true).create(true).truncate(false).open(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            other => other?,
-        };
-        file.lock()?;
-        // The holder before us may have removed the directory together with this file.
-        if is_same_file(&file, &path) {
-            return Ok(file);
+        if Instant::now() > give_up {
+            return Err(io::ErrorKind::TimedOut.into());
         }
     }
-    Err(io::Error::other("the run directory vanishes again and again"))
+}
+
+/// What came of one try to take the lock.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It is ours.
+    Locked(File),
+    /// Somebody has it.
+    Held,
+    /// Its directory was removed under us.
+    Gone,
+}
+
+/// Takes the lock if nobody has it. The directory is there afterwards.
+pub fn try_lock(run: &Path, id: &ContainerId) -> io::Result<Attempt> {
+    let dir = directory(run, id);
+    match std::fs::create_dir(&dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => std::fs::create_dir_all(&dir)?,
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    let path = dir.join("lock");
+    let file = match File::options().write(true).create(true).truncate(false).open(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Attempt::Gone),
+        other => other?,
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(Attempt::Held),
+        Err(TryLockError::Error(e)) => Err(e),
+        // The holder before us may have removed the directory together with this file.
+        Ok(()) if is_same_file(&file, &path) => Ok(Attempt::Locked(file)),
+        Ok(()) => Ok(Attempt::Gone),
+    }
+}
+
+/// What the holder of a lock says of itself.
+#[derive(Debug, PartialEq, Eq)]
+enum Holder {
+    /// It looks after a running container.
+    Runs,
+    /// It ends, its start failed, or it never was a keeper.
+    Ends,
+}
+
+/// Asks the keeper that holds the lock; one that is starting answers when it knows how that went.
+fn ask_holder(run: &Path, id: &ContainerId) -> io::Result<Holder> {
+    let Some(socket) = connect(run, id)? else { return Ok(Holder::Ends) };
+    rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, Some(LOCK_TIMEOUT))?;
+    let mut frame = Vec::new();
+    protocol::push_json(&mut frame, Kind::Request, &Request::Wait);
+    if protocol::send_all(socket.as_fd(), &frame).is_err() {
+        return Ok(Holder::Ends);
+    }
+    match protocol::receive_frame(&socket) {
+        Ok(Some((Some(Kind::Reply), payload))) => match serde_json::from_slice(&payload) {
+            Ok(Reply::Attached { .. }) => Ok(Holder::Runs),
+            _ => Ok(Holder::Ends),
+        },
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
+        _ => Ok(Holder::Ends),
+    }
 }
 
 /// Whether somebody holds the lock.
@@ -177,7 +241,7 @@ mod tests {
         let deep = run.path().join("d".repeat(120));
         let id = ContainerId::from_bytes([1; 32]);
         assert!(connect(&deep, &id).unwrap().is_none());
-        let held = lock(&deep, &id).unwrap();
+        let held = lock(&deep, &id).unwrap().unwrap();
         assert!(is_locked(&deep, &id));
         let listener = listen(&deep, &id).unwrap();
         assert!(connect(&deep, &id).unwrap().is_some());
@@ -192,13 +256,34 @@ mod tests {
     fn who_waited_for_a_lock_that_was_removed_gets_the_new_one() {
         let run = tempfile::tempdir().unwrap();
         let id = ContainerId::from_bytes([2; 32]);
-        let held = lock(run.path(), &id).unwrap();
+        let held = lock(run.path(), &id).unwrap().unwrap();
         let waiter = {
             let (run, id) = (run.path().to_owned(), id.clone());
-            std::thread::spawn(move || lock(&run, &id).map(drop).map(|()| directory(&run, &id).exists()))
+            std::thread::spawn(move || lock(&run, &id).map(|held| held.is_some() && directory(&run, &id).exists()))
         };
         remove(run.path(), &id);
         drop(held);
         assert!(waiter.join().unwrap().unwrap());
+    }
+
+    #[test]
+    fn the_lock_of_a_running_container_is_not_waited_for() {
+        let run = tempfile::tempdir().unwrap();
+        let id = ContainerId::from_bytes([3; 32]);
+        let _held = lock(run.path(), &id).unwrap().unwrap();
+        let listener = listen(run.path(), &id).unwrap();
+        let second = {
+            let (run, id) = (run.path().to_owned(), id.clone());
+            std::thread::spawn(move || lock(&run, &id).map(|held| held.is_some()))
+        };
+        let mut waiting = [rustix::event::PollFd::new(&listener, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut waiting, None).unwrap();
+        let caller = rustix::net::accept(&listener).unwrap();
+        let (kind, payload) = protocol::receive_frame(&caller).unwrap().unwrap();
+        assert_eq!((kind, payload.as_slice()), (Some(Kind::Request), br#"{"op":"wait"}"#.as_slice()));
+        let mut frame = Vec::new();
+        protocol::push_json(&mut frame, Kind::Reply, &Reply::Attached { terminal: false });
+        protocol::send_all(caller.as_fd(), &frame).unwrap();
+        assert!(!second.join().unwrap().unwrap());
     }
 }

@@ -13,6 +13,9 @@ use crate::logs::Stream;
 /// Read at once from a process.
 pub const READ_BYTES: usize = super::protocol::STREAM_MAX;
 
+/// The most that a terminal holds: the kernel's buffer between its two sides and the line's.
+const TERMINAL_MAX_BYTES: usize = 128 << 10;
+
 /// What a read of an output brought.
 pub enum Output {
     /// So many bytes are in the buffer.
@@ -67,6 +70,15 @@ impl Process {
         }
     }
 
+    /// Bytes that were written to a stream and not read yet.
+    pub fn unread_bytes(&self, stream: Stream) -> usize {
+        let fd = if stream == Stream::Stdout { &self.out } else { &self.err };
+        // A terminal doesn't tell all that it holds.
+        let floor = if self.terminal { TERMINAL_MAX_BYTES } else { 0 };
+        let told = fd.as_ref().and_then(|fd| rustix::io::ioctl_fionread(fd).ok()).unwrap_or(0);
+        usize::try_from(told).unwrap_or(usize::MAX).max(floor)
+    }
+
     /// Writes what can be written of the backlog. `true`: something is left.
     pub fn feed(&mut self) -> bool {
         loop {
@@ -102,8 +114,15 @@ impl Process {
         if self.adopted {
             return corten_sys::pidfd::exit_code_of_ended(self.pidfd.as_fd()).ok().flatten();
         }
-        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-        let status = status.ok().flatten()?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let status = match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            Ok(status) => status?,
+            // Somebody else took its code (it was never our child, or no longer is): the kernel may still know it.
+            Err(_) => {
+                let known = corten_sys::pidfd::exit_code_of_ended(self.pidfd.as_fd());
+                return Some(known.ok().flatten().unwrap_or(super::UNKNOWN_EXIT));
+            }
+        };
         let by_signal = || status.terminating_signal().map(|s| 128 + s as u8);
         Some(status.exit_status().map(|c| c as u8).or_else(by_signal).unwrap_or(u8::MAX))
     }

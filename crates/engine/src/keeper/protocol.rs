@@ -26,7 +26,7 @@ pub const VERSION: u8 = 1;
 pub const HEADER: usize = 8;
 /// The longest payload: a start with the largest argument list that the kernel takes.
 pub const PAYLOAD_MAX: usize = 16 << 20;
-/// The longest payload of a stream that we send.
+/// The longest payload of a stream: nobody sends a longer one, and a keeper takes no longer input.
 pub const STREAM_MAX: usize = 32 << 10;
 
 /// What a frame carries.
@@ -92,13 +92,23 @@ pub fn push_json<T: Serialize>(buffer: &mut Vec<u8>, kind: Kind, value: &T) {
 /// The first frame of `buffer`: its kind (`None`: unknown to us) and where its payload ends.
 /// `Ok(None)`: more bytes are needed.
 pub fn peek(buffer: &[u8]) -> io::Result<Option<(Option<Kind>, usize)>> {
-    let Some(header) = buffer.first_chunk::<HEADER>() else { return Ok(None) };
-    let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
+    let Some(length) = length_of(buffer) else { return Ok(None) };
     if length > PAYLOAD_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is longer than 16 MiB"));
     }
     let end = HEADER + length;
-    Ok((buffer.len() >= end).then_some((Kind::from_code(header[0]), end)))
+    Ok((buffer.len() >= end).then_some((kind_of(buffer), end)))
+}
+
+/// The kind of the frame that `buffer` begins with, as soon as its header is there.
+pub fn kind_of(buffer: &[u8]) -> Option<Kind> {
+    buffer.first_chunk::<HEADER>().and_then(|header| Kind::from_code(header[0]))
+}
+
+/// The length of that frame's payload.
+pub fn length_of(buffer: &[u8]) -> Option<usize> {
+    let header = buffer.first_chunk::<HEADER>()?;
+    Some(u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize)
 }
 
 /// Writes all of `bytes` to a blocking socket; no SIGPIPE if the other side is gone.
@@ -122,10 +132,7 @@ pub fn receive_frame(socket: &std::os::fd::OwnedFd) -> io::Result<Option<(Option
             buffer.drain(..HEADER);
             return Ok(Some((kind, buffer)));
         }
-        let missing = match buffer.first_chunk::<HEADER>() {
-            None => HEADER - buffer.len(),
-            Some(h) => HEADER + u32::from_le_bytes([h[4], h[5], h[6], h[7]]) as usize - buffer.len(),
-        };
+        let missing = HEADER + length_of(&buffer).unwrap_or(0) - buffer.len();
         let start = buffer.len();
         buffer.resize(start + missing, 0);
         match rustix::io::read(socket, &mut buffer[start..]) {
@@ -154,7 +161,7 @@ pub enum Request {
     Exec(Exec),
     /// Subscribe to the end alone.
     Wait,
-    /// Send a signal to the container's first process, or to the exec that the caller is subscribed to.
+    /// Send a signal to the container's first process.
     Kill {
         /// The signal's number.
         signal: i32,
@@ -195,6 +202,9 @@ pub struct Prepare {
     /// It runs already: its pipes and its cgroup are there.
     #[serde(default)]
     pub adopt: bool,
+    /// Say [`Reply::Done`] when the lock is taken: from then on nobody else starts or removes the container.
+    #[serde(default)]
+    pub confirm: bool,
 }
 
 /// Everything else that a start needs.

@@ -13,12 +13,18 @@ use crate::journal;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+/// Execs at once in one container.
+const EXECS_MAX: usize = 128;
+
 /// A request that can't be done.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     /// A frame that isn't a request of ours.
     #[error("the keeper doesn't know this request")]
     Unknown(#[source] Option<serde_json::Error>),
+    /// Every exec costs the keeper descriptors.
+    #[error("{EXECS_MAX} processes were started in the container and have not ended")]
+    TooMany,
     /// The container ended.
     #[error("the container is not running")]
     Ended,
@@ -43,7 +49,7 @@ impl Refused {
             Refused::Unknown(_) => (K::Unsupported, 125, Some("its keeper is of another version: restart it".into())),
             Refused::Ended => (K::Conflict, 125, None),
             Refused::Signal(..) => (K::Invalid, 125, None),
-            Refused::Streams(_) => (K::Unavailable, 125, None),
+            Refused::Streams(_) | Refused::TooMany => (K::Unavailable, 125, None),
             Refused::Start(e) => (e.kind(), e.exit_code(), e.hint()),
             Refused::Runtime(e) => (e.kind(), e.exit_code(), e.hint()),
         };
@@ -79,9 +85,12 @@ impl Keeper {
             Ok(None) => return,
             Err(refused) => refused.reply(),
         };
-        if let Some(client) = self.clients.get_mut(key) {
-            client.push_json(Kind::Reply, &reply);
+        let Some(client) = self.clients.get_mut(key) else { return };
+        // Who asks on without reading the answers is none of ours; the answers would pile up here.
+        if client.is_full() {
+            return self.drop_client(key);
         }
+        client.push_json(Kind::Reply, &reply);
     }
 
     fn grant(&mut self, key: Key, request: Request) -> Result<Option<Reply>, Refused> {
@@ -160,6 +169,9 @@ impl Keeper {
     /// Runs another process in the container and subscribes the client to it.
     fn exec(&mut self, key: Key, request: Exec) -> Result<Option<Reply>, Refused> {
         let main = self.processes.get(self.main).filter(|p| p.exit.is_none()).ok_or(Refused::Ended)?;
+        if self.processes.iter().count() > EXECS_MAX {
+            return Err(Refused::TooMany);
+        }
         let filter = start::filter(&self.prepared.request, request.seccomp.as_ref())?;
         let (stdio, ours) = if request.process.terminal {
             (Stdio::Terminal, Streams::default())
@@ -187,7 +199,11 @@ impl Keeper {
             start::into_process(started, ours, Some(request.id.clone())).map_err(Refused::Streams)?;
         let (pid, ticks) = (process.pid, process.ticks);
         let process = self.processes.insert(process);
-        self.watch_process(process).map_err(Refused::Streams)?;
+        if let Err(e) = self.watch_process(process) {
+            // Nobody would ever learn of its end.
+            self.exec_lost(process);
+            return Err(Refused::Streams(e));
+        }
         if let Some(client) = self.clients.get_mut(key) {
             client.process = Some(process);
             client.streams = request.attach.unwrap_or_default();

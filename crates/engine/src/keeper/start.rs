@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags};
 use super::places::{self, Pipe};
 use super::process::Process;
 use super::protocol::{Join, Prepare, Seccomp, Start};
+use crate::journal;
 
 /// A step of a start that failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Another keeper looks after the container.
+    #[error("the container is running")]
+    Running,
+    /// The journal can't be written.
+    #[error("write the container's journal")]
+    Journal(#[source] io::Error),
     /// The cgroup can't be made.
     #[error("make the cgroup")]
     Cgroup(#[source] cgroup::Error),
@@ -54,6 +61,8 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::RunDirectory { .. } => Kind::Internal,
+            Error::Running => Kind::Conflict,
+            Error::Journal(_) => Kind::Unavailable,
             Error::Cgroup(e) => e.kind(),
             Error::Snapshot(e) => e.kind(),
             Error::Seccomp(e) => e.kind(),
@@ -100,12 +109,14 @@ pub struct Prepared {
     pub request: Prepare,
     /// Ours until the end.
     pub _lock: File,
-    /// Where callers come in.
-    pub listener: OwnedFd,
+    /// Where callers come in, until the end.
+    pub listener: Option<OwnedFd>,
     /// The container's cgroup.
     pub cgroup: Cgroup,
     /// What was asked for and can't be had.
     pub warnings: Vec<String>,
+    /// Open before anything runs: what can't be journalled isn't started.
+    pub journal: Option<journal::Writer>,
 }
 
 /// The cgroup path of a container, below what the host gives us.
@@ -125,7 +136,7 @@ pub fn cgroup_host(run: &std::path::Path, id: &corten_model::ContainerId) -> Res
 
 /// Takes the lock, leaves the caller's cgroup, makes the container's, listens.
 pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
-    let lock = places::lock(&request.run, &request.id).map_err(in_run("take the lock"))?;
+    let lock = places::lock(&request.run, &request.id).map_err(in_run("take the lock"))?.ok_or(Error::Running)?;
     let made = make_ready(&request);
     let (listener, cgroup, warnings) = match made {
         Ok(made) => made,
@@ -134,7 +145,7 @@ pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
             return Err(error);
         }
     };
-    Ok(Prepared { request, _lock: lock, listener, cgroup, warnings })
+    Ok(Prepared { request, _lock: lock, listener: Some(listener), cgroup, warnings, journal: None })
 }
 
 fn make_ready(request: &Prepare) -> Result<(OwnedFd, Cgroup, Vec<String>), Error> {
@@ -236,6 +247,12 @@ fn write_generated(prepared: &Prepared, request: &Start) -> io::Result<()> {
     Ok(())
 }
 
+/// Opens the container's journal.
+pub fn open_journal(request: &Prepare) -> io::Result<journal::Writer> {
+    let dir = request.data.join("containers").join(request.id.as_str());
+    journal::Writer::open(journal::Places::new(&dir, &request.run, &request.id))
+}
+
 /// Starts the container's first process.
 pub fn start(
     prepared: &mut Prepared,
@@ -246,6 +263,7 @@ pub fn start(
     let filter = filter(&prepared.request, request.seccomp.as_ref())?;
     stamp("keeper: seccomp filter");
     request.snapshot.prepare().map_err(Error::Snapshot)?;
+    prepared.journal = Some(open_journal(&prepared.request).map_err(Error::Journal)?);
     write_generated(prepared, request).map_err(in_run("write the generated files"))?;
     stamp("keeper: writable layer");
     let joins = request.join.iter().map(join).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();

@@ -31,25 +31,25 @@ impl Keeper {
     /// Moves output of a process on, unless a client holds it back.
     pub(super) fn relay(&mut self, key: Key, stream: Stream) {
         for _ in 0..READS_PER_EVENT {
-            if self.processes.get(key).is_none_or(|p| p.held) || !self.relay_once(key, stream) {
+            if self.processes.get(key).is_none_or(|p| p.held) || self.relay_once(key, stream).is_none() {
                 return;
             }
         }
     }
 
-    /// Reads once and passes on. `false`: there is nothing more now.
-    pub(super) fn relay_once(&mut self, key: Key, stream: Stream) -> bool {
+    /// Reads once and passes on: how many bytes. `None`: there is nothing more now.
+    pub(super) fn relay_once(&mut self, key: Key, stream: Stream) -> Option<usize> {
         let mut buffer = [0; READ_BYTES];
-        let Some(process) = self.processes.get_mut(key) else { return false };
+        let process = self.processes.get_mut(key)?;
         let count = match process.read(stream, &mut buffer) {
             Output::Bytes(count) => count,
-            Output::Nothing => return false,
+            Output::Nothing => return None,
             Output::End => {
                 let slot = if stream == Stream::Stdout { &mut process.out } else { &mut process.err };
                 if let Some(fd) = slot.take() {
                     let _ = epoll::delete(&self.epoll, &fd);
                 }
-                return false;
+                return None;
             }
         };
         let bytes = &buffer[..count];
@@ -67,7 +67,7 @@ impl Keeper {
         if full {
             self.hold(key);
         }
-        true
+        Some(count)
     }
 
     /// Stops reading a process's output: its pipe fills up and it waits.

@@ -14,6 +14,8 @@ use super::binds::Piece;
 use crate::step::{Failure, Step, at};
 
 const MOUNT_DIR: &str = "/sys/fs/cgroup";
+/// Hierarchies of version 1 that programs size themselves by; each mount more costs every start.
+const SHOWN: [&str; 5] = ["cpu", "cpuacct", "cpuset", "memory", "pids"];
 
 /// The group's directories as mounts. One with an empty name is mounted on the target itself (version 2 alone),
 /// others get directories of their names.
@@ -45,7 +47,8 @@ fn named(directories: &[PathBuf]) -> Vec<(&Path, String)> {
     {
         return vec![(only.as_path(), String::new())];
     }
-    directories.iter().filter_map(|d| Some((d.as_path(), hierarchy(d)?))).collect()
+    let shown = |name: &String| name.split(',').any(|controller| SHOWN.contains(&controller));
+    directories.iter().filter_map(|d| Some((d.as_path(), hierarchy(d).filter(shown)?))).collect()
 }
 
 fn hierarchy(directory: &Path) -> Option<String> {
