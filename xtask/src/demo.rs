@@ -83,7 +83,7 @@ impl Tour {
     }
 
     fn service(&mut self) -> Outcome {
-        let script = "trap 'echo bye; exit 0' TERM; echo serving; while :; do sleep 0.1; done";
+        let script = "trap 'echo bye; exit 0' TERM; echo serving; sleep 1000 & wait";
         self.corten(
             &["run", "-d", "--name", "service", "--hostname", "demo", "busybox", "sh", "-c", script],
             "",
@@ -151,8 +151,12 @@ impl Tour {
 }
 
 fn shown(words: &[&str]) -> String {
-    let quoted = words.iter().map(|w| if w.contains(' ') { format!("'{w}'") } else { (*w).to_owned() });
-    quoted.collect::<Vec<_>>().join(" ")
+    let quoted = |word: &&str| match (word.contains(' '), word.contains('\'')) {
+        (false, _) => (*word).to_owned(),
+        (true, false) => format!("'{word}'"),
+        (true, true) => format!("\"{word}\""),
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// A root directory with the static busybox and links to it, as a tar.

@@ -7,6 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::machine;
 use crate::program::Program;
 use crate::setup;
+use crate::vm;
 
 /// Runs the tests; `words` go to nextest, for example a part of a test's name.
 pub fn run(words: &[String]) -> Outcome {
@@ -16,12 +17,29 @@ pub fn run(words: &[String]) -> Outcome {
     }
     setup::run(&[])?;
     let binary = dist::build()?;
-    nextest(&binary, words)
+    nextest(&binary, words)?;
+    if words.is_empty() { in_virtual_machine() } else { Ok(()) }
+}
+
+/// Control groups and containers on Debian's own kernel with cgroup v2.
+fn in_virtual_machine() -> Outcome {
+    setup::also(&[
+        ("qemu-system-x86", "qemu-system-x86_64", "the virtual machine"),
+        ("e2fsprogs", "mkfs.ext4", "its disk"),
+    ])?;
+    for suite in ["cgroups", "containers"] {
+        vm::run(&["--suite".into(), suite.into()]).map_err(|error| Failure::new(error.to_string()))?;
+    }
+    Ok(())
 }
 
 fn nextest(binary: &Path, words: &[String]) -> Outcome {
+    // `--workspace` would outvote a package that was named.
+    let named = words.iter().any(|w| w == "-p" || w.starts_with("--package"));
+    let all: &[&str] = if named { &[] } else { &["--workspace"] };
     Program::cargo()
-        .args(["nextest", "run", "--workspace", "--release"])
+        .args(["nextest", "run", "--release"])
+        .args(all)
         .args(words)
         .env("CORTEN_BIN", binary)
         .check()

@@ -4,6 +4,7 @@
 //! vm/kernel.rs  Debian's cloud kernel, unpacked into the build directory
 //! vm/cpio.rs    the initramfs format
 //! vm/image.rs   what the machine boots into: busybox and the programs, or a whole Debian with systemd
+//! vm/containers.rs  the binary that is shipped, used as a user would
 //! vm/boot.rs    qemu, its serial console, a deadline
 //! ```
 //!
@@ -17,6 +18,7 @@ use std::process::Command;
 use std::time::Duration;
 
 mod boot;
+mod containers;
 mod cpio;
 mod image;
 mod kernel;
@@ -26,11 +28,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
 cargo xtask vm [--systemd | --hybrid] [--memory MIB] [--deadline SECONDS] [--add FILE:PLACE]...
-               [PROGRAM [ARG...]] [-- PROGRAM [ARG...]]...
+               [--suite cgroups|containers|systemd] [PROGRAM [ARG...]] [-- PROGRAM [ARG...]]...
 
   Boots Debian's kernel with cgroup v2 and runs static programs in it as root, one after the other; the first
   that fails decides the exit code. --systemd boots a whole Debian, --hybrid has some controllers on cgroup v1.
-  Without PROGRAM: the runtime's tests of control groups, in all three ways.";
+  Without PROGRAM, all suites or one: the runtime's tests of control groups on v2 and with some controllers on
+  v1, the binary that is shipped used as a user would, control groups with systemd.";
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -43,7 +46,15 @@ struct Request {
     deadline: Duration,
     /// Files of this machine, and their places in the other.
     added: Vec<(PathBuf, String)>,
+    /// The only suite to run.
+    suite: Option<String>,
     programs: Vec<Vec<String>>,
+}
+
+impl Request {
+    fn wants(&self, suite: &str) -> bool {
+        self.suite.as_deref().is_none_or(|only| only == suite)
+    }
 }
 
 /// Runs `cargo xtask vm` with these arguments.
@@ -56,14 +67,24 @@ pub fn run(args: &[String]) -> Result<()> {
     if !request.programs.is_empty() {
         return once(&request);
     }
+    ["cgroups", "containers", "systemd"].into_iter().filter(|name| request.wants(name)).try_for_each(|name| suite(name, &request))
+}
+
+fn suite(name: &str, request: &Request) -> Result<()> {
+    if name == "containers" {
+        let binary = crate::dist::build().map_err(|failure| failure.to_string())?;
+        return once(&containers::request(&binary)?);
+    }
     let tests = runtime_tests()?.display().to_string();
     let test = |hybrid: bool, systemd: bool, filter: &str| {
         let program = vec![tests.clone(), filter.into(), "--test-threads=1".into()];
-        once(&Request { systemd, hybrid, added: request.added.clone(), programs: vec![program], ..request })
+        once(&Request { systemd, hybrid, added: request.added.clone(), suite: None, programs: vec![program], ..*request })
     };
+    if name == "systemd" {
+        return test(false, true, "cgroup::systemd::");
+    }
     test(false, false, "cgroup::")?;
-    test(true, false, "cgroup::")?;
-    test(false, true, "cgroup::systemd::")
+    test(true, false, "cgroup::")
 }
 
 fn parse(args: &[String]) -> Result<Request> {
@@ -73,6 +94,7 @@ fn parse(args: &[String]) -> Result<Request> {
         memory_mib: 1024,
         deadline: Duration::from_secs(600),
         added: Vec::new(),
+        suite: None,
         programs: Vec::new(),
     };
     let mut rest = args.iter();
@@ -81,6 +103,7 @@ fn parse(args: &[String]) -> Result<Request> {
         match word.as_str() {
             "--systemd" => request.systemd = true,
             "--hybrid" => request.hybrid = true,
+            "--suite" => request.suite = Some(value()?.clone()),
             "--memory" => request.memory_mib = value()?.parse()?,
             "--deadline" => request.deadline = Duration::from_secs(value()?.parse()?),
             "--add" => {

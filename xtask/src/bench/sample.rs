@@ -62,8 +62,12 @@ pub struct Rounds {
 pub type Entrant<'a> = (&'a str, Box<dyn FnMut() -> Outcome + 'a>);
 
 /// Times all of them, each once a round. Every other round goes backwards, so that nobody always runs after the
-/// same one.
-pub fn in_turn(rounds: Rounds, entrants: &mut [Entrant<'_>]) -> Outcome<Vec<Sample>> {
+/// same one; before each, `settle` waits until the one before has left no work behind.
+pub fn in_turn(
+    rounds: Rounds,
+    entrants: &mut [Entrant<'_>],
+    settle: &dyn Fn() -> Outcome,
+) -> Outcome<Vec<Sample>> {
     let mut samples = vec![Sample::default(); entrants.len()];
     for round in 0..rounds.warm_ups + rounds.counted {
         let mut order: Vec<usize> = (0..entrants.len()).collect();
@@ -71,6 +75,7 @@ pub fn in_turn(rounds: Rounds, entrants: &mut [Entrant<'_>]) -> Outcome<Vec<Samp
             order.reverse();
         }
         for index in order {
+            settle()?;
             let began = Instant::now();
             (entrants[index].1)()?;
             if round >= rounds.warm_ups {
@@ -108,7 +113,7 @@ mod tests {
                 }),
             )
         };
-        let samples = in_turn(rounds, &mut [entrant("a"), entrant("b")]).unwrap();
+        let samples = in_turn(rounds, &mut [entrant("a"), entrant("b")], &|| Ok(())).unwrap();
         assert_eq!(*seen.borrow(), "abbaab");
         assert!(samples.iter().all(|s| s.0.len() == 2));
     }

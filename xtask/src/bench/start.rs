@@ -98,7 +98,7 @@ impl Bench {
             ("corten run, rootless", Box::new(|| self.rootless.run(&plain))),
             ("the raw limit: namespaces, pivot_root, exec", Box::new(|| floor(&self.rootfs))),
         ];
-        let samples = in_turn(self.size.rounds, &mut entrants)?;
+        let samples = in_turn(self.size.rounds, &mut entrants, &self.settled()?)?;
         for ((name, _), sample) in entrants.iter().zip(&samples) {
             report.times(*name, sample);
         }
@@ -131,7 +131,7 @@ impl Bench {
             ("corten exec", Box::new(|| self.ours.run(&["exec", "target", "true"]))),
             ("crun exec", Box::new(|| self.sleeping.exec("target", "true"))),
         ];
-        let samples = in_turn(self.size.rounds, &mut entrants)?;
+        let samples = in_turn(self.size.rounds, &mut entrants, &self.settled()?)?;
         for ((name, _), sample) in entrants.iter().zip(&samples) {
             report.times(*name, sample);
         }
@@ -149,7 +149,7 @@ impl Bench {
                 "run",
                 "-d",
                 "--name",
-                "s",
+                "stopping",
                 "--network",
                 "none",
                 "busybox",
@@ -217,19 +217,28 @@ impl Bench {
         Ok(())
     }
 
+    /// Waits until as many processes run as do now. What we do after an exit code is told must not slow the next one.
+    fn settled(&self) -> Outcome<impl Fn() -> Outcome> {
+        let quiet = number(PROCESSES)?;
+        Ok(move || {
+            let deadline = Instant::now() + QUIET_DEADLINE;
+            while number(PROCESSES)? > quiet && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        })
+    }
+
     /// CPU time of everything that one run starts, until nothing of it runs.
     fn cpu(&self, report: &mut Report) -> Outcome {
         let runs = self.size.rounds.counted.max(20);
-        let quiet = number(PROCESSES)?;
+        let settled = self.settled()?;
         let measured = |run: &dyn Fn() -> Outcome| -> Outcome<f64> {
             let before = number(CPU_USAGE)?;
             for _ in 0..runs {
                 run()?;
             }
-            let deadline = Instant::now() + QUIET_DEADLINE;
-            while number(PROCESSES)? > quiet && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            settled()?;
             Ok((number(CPU_USAGE)? - before) / runs as f64 / 1e6)
         };
         let ours = measured(&|| self.ours.run(&["run", "--rm", "--network", "none", "busybox", "true"]))?;
@@ -288,7 +297,7 @@ impl Bench {
             ("corten ps", Box::new(|| self.ours.run(&["ps"]))),
             ("corten version", Box::new(|| self.ours.run(&["version"]))),
         ];
-        let samples = in_turn(self.size.rounds, &mut entrants)?;
+        let samples = in_turn(self.size.rounds, &mut entrants, &self.settled()?)?;
         for ((name, _), sample) in entrants.iter().zip(&samples) {
             report.times(format!("{name}, {} stopped containers", self.size.stopped), sample);
         }

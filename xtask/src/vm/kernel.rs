@@ -13,6 +13,8 @@ pub(super) fn fetch(cache: &Path) -> Result<PathBuf> {
     if let Some(found) = find(&dir) {
         return Ok(found);
     }
+    // The lists of packages of a new machine are empty or old.
+    command("apt-get", &["update", "--quiet"], cache)?;
     let package = package()?;
     std::fs::create_dir_all(&dir)?;
     command("apt-get", &["download", &package], &dir)?;
