@@ -67,7 +67,10 @@ pub fn run(args: &[String]) -> Result<()> {
     if !request.programs.is_empty() {
         return once(&request);
     }
-    ["cgroups", "containers", "systemd"].into_iter().filter(|name| request.wants(name)).try_for_each(|name| suite(name, &request))
+    ["cgroups", "containers", "systemd"]
+        .into_iter()
+        .filter(|name| request.wants(name))
+        .try_for_each(|name| suite(name, &request))
 }
 
 fn suite(name: &str, request: &Request) -> Result<()> {
@@ -78,7 +81,14 @@ fn suite(name: &str, request: &Request) -> Result<()> {
     let tests = runtime_tests()?.display().to_string();
     let test = |hybrid: bool, systemd: bool, filter: &str| {
         let program = vec![tests.clone(), filter.into(), "--test-threads=1".into()];
-        once(&Request { systemd, hybrid, added: request.added.clone(), suite: None, programs: vec![program], ..*request })
+        once(&Request {
+            systemd,
+            hybrid,
+            added: request.added.clone(),
+            suite: None,
+            programs: vec![program],
+            ..*request
+        })
     };
     if name == "systemd" {
         return test(false, true, "cgroup::systemd::");

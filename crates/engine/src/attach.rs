@@ -96,12 +96,18 @@ pub struct Session {
     container: ContainerId,
     /// It started a `--rm` container: whoever ends it takes the row away.
     pub(crate) settles: bool,
+    unsent: Vec<u8>,
 }
 
 impl Session {
     /// A session on a socket whose subscription the keeper has confirmed; `inbox` is what came after that.
     pub(crate) fn new(socket: OwnedFd, inbox: Vec<u8>, run: PathBuf, container: ContainerId) -> Self {
-        Self { socket, inbox, run, container, settles: false }
+        Self { socket, inbox, run, container, settles: false, unsent: Vec::new() }
+    }
+
+    /// The rest of a frame of which the keeper has got a part.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        &self.unsent
     }
 
     /// The keeper's socket, for what follows after the end.
@@ -117,8 +123,12 @@ impl Session {
         on_signal: &mut dyn FnMut(i32) -> Reaction,
     ) -> crate::Result<Ended> {
         let keys = detach_keys::Matcher::new(streams.detach_keys.clone());
-        let mut pump = Pump { session: self, input: streams.stdin, streams, keys, outbox: Vec::new(), sent: 0 };
-        Ok(pump.run(on_signal)?)
+        let mut pump =
+            Pump { session: self, input: streams.stdin, streams, keys, outbox: Vec::new(), sent: 0 };
+        let ended = pump.run(on_signal);
+        let unsent = rest_of_frame(&pump.outbox, pump.sent).to_vec();
+        self.unsent = unsent;
+        Ok(ended?)
     }
 
     /// Waits for the end without any stream.
@@ -151,6 +161,16 @@ impl Session {
     }
 }
 
+/// What of the frames in `outbox`, of which `sent` bytes are gone, belongs to the frame that was begun.
+fn rest_of_frame(outbox: &[u8], sent: usize) -> &[u8] {
+    let mut end = 0;
+    while end < sent {
+        let Some(length) = protocol::length_of(&outbox[end..]) else { break };
+        end += protocol::HEADER + length;
+    }
+    outbox.get(sent..end).unwrap_or_default()
+}
+
 fn parse_exit(payload: &[u8]) -> Result<Exit, Error> {
     serde_json::from_slice(payload).map_err(|e| Error::Protocol(e.into()))
 }
@@ -178,8 +198,13 @@ impl Pump<'_, '_> {
             if input && let Some(ended) = self.take_input()? {
                 return Ok(ended);
             }
-            if self.flush().is_err() || socket && !self.session.receive()? {
-                // What came before the hang-up may hold the exit.
+            if self.flush().is_err() {
+                // The keeper takes no more; what it said before, the exit too, may still lie in the socket.
+                self.outbox.clear();
+                self.sent = 0;
+                self.input = None;
+            }
+            if socket && !self.session.receive()? {
                 return Ok(self.deliver()?.unwrap_or(Ended::Lost));
             }
         }
@@ -196,9 +221,12 @@ impl Pump<'_, '_> {
         match rustix::event::poll(&mut fds, None) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok([false; 3]),
-            Err(e) => return Err(Error::Local { what: "wait for the container's streams", source: e.into() }),
+            Err(e) => {
+                return Err(Error::Local { what: "wait for the container's streams", source: e.into() });
+            }
         }
-        let ready = |index: usize| fds[index].revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
+        let ready =
+            |index: usize| fds[index].revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
         let signals = self.streams.signals.is_some() && ready(fds.len() - 1);
         Ok([ready(0), input.is_some() && ready(1), signals])
     }
@@ -212,7 +240,9 @@ impl Pump<'_, '_> {
             let Some((kind, end)) = protocol::peek(inbox).map_err(Error::Protocol)? else { break };
             let payload = &inbox[protocol::HEADER..end];
             match kind {
-                Some(Kind::Stdout) if !write_all(self.streams.stdout, payload) => ended = Some(Ended::Detached),
+                Some(Kind::Stdout) if !write_all(self.streams.stdout, payload) => {
+                    ended = Some(Ended::Detached)
+                }
                 Some(Kind::Stderr) => drop(write_all(self.streams.stderr, payload)),
                 Some(Kind::Exit) => ended = Some(Ended::Exited(parse_exit(payload)?)),
                 _ => {}
@@ -234,14 +264,21 @@ impl Pump<'_, '_> {
         };
         if count == 0 {
             self.input = None;
+            let rest = self.keys.rest();
+            self.push_input(&rest);
             protocol::push(&mut self.outbox, Kind::StdinEnd, &[]);
             return Ok(None);
         }
         let (bytes, detach) = self.keys.take(&buffer[..count]);
-        if !bytes.is_empty() {
-            protocol::push(&mut self.outbox, Kind::Stdin, &bytes);
-        }
+        self.push_input(&bytes);
         Ok(detach.then_some(Ended::Detached))
+    }
+
+    /// What the detach keys held back comes on top of what was read: it may be more than a frame takes.
+    fn push_input(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(protocol::STREAM_MAX) {
+            protocol::push(&mut self.outbox, Kind::Stdin, chunk);
+        }
     }
 
     fn take_signal(&mut self, on_signal: &mut dyn FnMut(i32) -> Reaction) -> Result<Option<Ended>, Error> {
@@ -308,4 +345,56 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use std::io::{Read, Write};
+
+    #[test]
+    fn only_the_rest_of_the_frame_that_was_begun_is_left_to_send() {
+        let mut outbox = Vec::new();
+        protocol::push(&mut outbox, Kind::Stdin, b"abc");
+        protocol::push(&mut outbox, Kind::Stdin, b"defg");
+        let (first, all) = (protocol::HEADER + 3, outbox.len());
+        let check =
+            |sent: usize, expected: &[u8]| assert_eq!(rest_of_frame(&outbox, sent), expected, "{sent}");
+        check(0, b"");
+        check(first - 1, b"c");
+        check(first, b"");
+        check(first + 3, &outbox[first + 3..]);
+        check(all, b"");
+    }
+
+    /// The keeper of an app that ended at once: it reads nothing, says how it ended, and is gone.
+    #[test]
+    fn the_exit_is_heard_though_nobody_takes_the_input() {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        let mut frames = Vec::new();
+        protocol::push(&mut frames, Kind::Stdout, b"last words");
+        let exit = Exit { code: 3, oom_killed: false };
+        protocol::push_json(&mut frames, Kind::Exit, &exit);
+        protocol::send_all(theirs.as_fd(), &frames).unwrap();
+        drop(theirs);
+        let mut input = tempfile::tempfile().unwrap();
+        input.write_all(&vec![b'y'; 1 << 20]).unwrap();
+        std::io::Seek::rewind(&mut input).unwrap();
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut session = Session::new(ours, Vec::new(), PathBuf::new(), ContainerId::from_bytes([0; 32]));
+        let streams = Streams {
+            stdin: Some(input.as_fd()),
+            stdout: writer.as_fd(),
+            stderr: writer.as_fd(),
+            signals: None,
+            detach_keys: Vec::new(),
+        };
+        assert_eq!(session.pump(streams, &mut |_| Reaction::Ignore).unwrap(), Ended::Exited(exit));
+        drop(writer);
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "last words");
+    }
 }

@@ -64,7 +64,13 @@ impl From<protocol::Failure> for Refusal {
             let hint = failure.hint.clone();
             cause = Some(Box::new(Refusal { message, kind, exit_code: failure.exit_code, hint, cause }));
         }
-        let unnamed = || Refusal { message: "unnamed".into(), kind, exit_code: failure.exit_code, hint: None, cause: None };
+        let unnamed = || Refusal {
+            message: "unnamed".into(),
+            kind,
+            exit_code: failure.exit_code,
+            hint: None,
+            cause: None,
+        };
         cause.map_or_else(unnamed, |c| *c)
     }
 }
@@ -105,7 +111,8 @@ impl Line {
         let (ours, theirs) = pair.map_err(|e| Error::Spawn(e.into()))?;
         let step = crate::steps::chosen().map(|step| ("CORTEN_STOP_AT", step.to_owned()));
         let environment: Vec<_> = step.into_iter().collect();
-        corten_sys::spawn::spawn_self(keeper::PERSONALITY, &[theirs.as_fd()], &environment).map_err(Error::Spawn)?;
+        corten_sys::spawn::spawn_self(keeper::PERSONALITY, &[theirs.as_fd()], &environment)
+            .map_err(Error::Spawn)?;
         Ok(Line { socket: ours, inbox: Vec::new() })
     }
 
@@ -121,7 +128,9 @@ impl Line {
         protocol::push_json(&mut frame, protocol::Kind::Request, request);
         match protocol::send_all(self.socket.as_fd(), &frame) {
             // It may have answered before it hung up: the answer tells more.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                Ok(())
+            }
             other => other.map_err(Error::Socket),
         }
     }

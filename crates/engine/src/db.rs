@@ -78,11 +78,17 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Newer { .. } => Kind::Unsupported,
-            Error::Open { source, .. } | Error::Statement { source, .. } => match source.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull) => Kind::Unavailable,
-                Some(rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly) => Kind::Denied,
-                _ => Kind::Internal,
-            },
+            Error::Open { source, .. } | Error::Statement { source, .. } => {
+                match source.sqlite_error_code() {
+                    Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull) => {
+                        Kind::Unavailable
+                    }
+                    Some(rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly) => {
+                        Kind::Denied
+                    }
+                    _ => Kind::Internal,
+                }
+            }
             Error::Corrupt { .. } => Kind::Internal,
         }
     }
@@ -91,10 +97,12 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Newer { .. } => Some("use the newer corten, or another `--root`".into()),
-            Error::Statement { source, .. } | Error::Open { source, .. } => match source.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::DiskFull) => Some("the disk is full: free some space".into()),
-                _ => None,
-            },
+            Error::Statement { source, .. } | Error::Open { source, .. } => {
+                match source.sqlite_error_code() {
+                    Some(rusqlite::ErrorCode::DiskFull) => Some("the disk is full: free some space".into()),
+                    _ => None,
+                }
+            }
             Error::Corrupt { .. } => Some("`corten system check` tells more".into()),
         }
     }
@@ -139,8 +147,10 @@ impl Database {
         &mut self,
         body: impl FnOnce(&rusqlite::Transaction<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        let transaction =
-            doing("begin a transaction", self.connection.transaction_with_behavior(TransactionBehavior::Immediate))?;
+        let transaction = doing(
+            "begin a transaction",
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate),
+        )?;
         let value = body(&transaction)?;
         doing("commit a transaction", transaction.commit())?;
         Ok(value)

@@ -1,7 +1,7 @@
 //! The handle that every verb takes.
 
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 
 use corten_model::ContainerId;
 use corten_storage::Store;
@@ -79,18 +79,39 @@ impl Engine {
 }
 
 /// The run root is on a tmpfs as a rule: the first command after a boot makes it. Only its owner may look inside.
+///
+/// An ordinary user's may lie below /tmp, where anybody can make it first: what isn't ours is not used.
 fn make_run_root(roots: &Roots) -> Result<()> {
-    let marks = journal::marks(&roots.run);
+    let run = &roots.run;
+    let marks = journal::marks(run);
+    let found = match std::fs::symlink_metadata(run) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let parent = run.parent().unwrap_or(run);
+            std::fs::create_dir_all(parent).on("make the directory", parent)?;
+            match std::fs::DirBuilder::new().mode(0o700).create(run) {
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                made => made.on("make the directory", run)?,
+            }
+            std::fs::symlink_metadata(run)
+        }
+        found => found,
+    };
+    let found = found.on("find the run directory", run)?;
+    if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
+        let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, "it is no directory of yours");
+        return Err(why).on("use the run directory", run);
+    }
+    if found.mode() & 0o077 != 0 {
+        std::fs::set_permissions(run, Permissions::from_mode(0o700)).on("close the directory", run)?;
+    }
     if marks.is_dir() {
         return Ok(());
     }
-    let make = |dir: &std::path::Path| std::fs::create_dir_all(dir).on("make the directory", dir);
-    make(&roots.run)?;
-    std::fs::set_permissions(&roots.run, Permissions::from_mode(0o700)).on("close the directory", &roots.run)?;
-    for dir in ["c", "seccomp"] {
-        make(&roots.run.join(dir))?;
+    // The marks come last: they say that the others are there.
+    for dir in [run.join("c"), run.join("seccomp"), marks] {
+        std::fs::create_dir_all(&dir).on("make the directory", &dir)?;
     }
-    make(&marks)
+    Ok(())
 }
 
 /// 32 random bytes: an id.
@@ -99,4 +120,35 @@ pub(crate) fn random_id() -> Result<[u8; 32]> {
     let flags = rustix::rand::GetRandomFlags::empty();
     rustix::rand::getrandom(&mut bytes[..], flags).map_err(Error::Random)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roots(dir: &std::path::Path) -> Roots {
+        Roots { data: dir.join("data"), run: dir.join("deep/run") }
+    }
+
+    #[test]
+    fn a_run_directory_of_somebody_else_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = roots(dir.path());
+        make_run_root(&roots).unwrap();
+        assert_eq!(std::fs::metadata(&roots.run).unwrap().mode() & 0o777, 0o700);
+        std::fs::set_permissions(&roots.run, Permissions::from_mode(0o777)).unwrap();
+        make_run_root(&roots).unwrap();
+        assert_eq!(std::fs::metadata(&roots.run).unwrap().mode() & 0o777, 0o700, "it is closed again");
+        std::os::unix::fs::chown(&roots.run, Some(65_534), None).unwrap();
+        assert_eq!(make_run_root(&roots).unwrap_err().kind(), corten_model::Kind::Denied);
+    }
+
+    #[test]
+    fn a_run_directory_behind_a_symlink_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = roots(dir.path());
+        std::fs::create_dir_all(roots.run.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(dir.path(), &roots.run).unwrap();
+        assert!(make_run_root(&roots).is_err());
+    }
 }

@@ -31,7 +31,8 @@ pub fn fold(
 ) -> Result<Option<Vec<volumes::Volume>>> {
     let places = journal::Places::new(&store.container_dir(id), &roots.run, id);
     loop {
-        let folded = fold_once(database, &places, id)?;
+        let (folded, read) = fold_once(database, &places, id)?;
+        journal::punch_out(&places, read);
         // The mark goes after the commit, or a command that comes between would believe the old row. A line that was
         // journalled before it went, and after the reading, is seen here; a later one leaves a new mark.
         journal::unmark(&places);
@@ -51,13 +52,24 @@ enum Folded {
     Gone(Vec<volumes::Volume>),
 }
 
-fn fold_once(database: &mut Database, places: &journal::Places, id: &ContainerId) -> Result<Folded> {
-    database.write(|transaction| -> Result<Folded> {
-        let Some(container) = containers::by_id(transaction, id)? else { return Ok(Folded::Gone(Vec::new())) };
+/// Folds what is there now; the second value is which bytes of the journal that was.
+fn fold_once(
+    database: &mut Database,
+    places: &journal::Places,
+    id: &ContainerId,
+) -> Result<(Folded, std::ops::Range<u64>)> {
+    database.write(|transaction| {
+        let Some(container) = containers::by_id(transaction, id)? else {
+            return Ok((Folded::Gone(Vec::new()), 0..0));
+        };
         let read = journal::read(places, container.journal_offset);
         let (lines, offset) = read.on("read the journal of container", std::path::Path::new(id.as_str()))?;
+        let folded = container.journal_offset.min(offset)..offset;
         if lines.is_empty() {
-            return Ok(Folded::UpTo(offset));
+            if offset != container.journal_offset {
+                containers::set_journal_offset(transaction, id, offset)?;
+            }
+            return Ok((Folded::UpTo(offset), folded));
         }
         let mut state = container.state.clone();
         let mut outcome = Outcome::Keep;
@@ -66,13 +78,13 @@ fn fold_once(database: &mut Database, places: &journal::Places, id: &ContainerId
             record(transaction, &container, line)?;
         }
         if outcome == Outcome::Remove {
-            return Ok(Folded::Gone(remove_rows(transaction, &container, true)?));
+            return Ok((Folded::Gone(remove_rows(transaction, &container, true)?), 0..0));
         }
         containers::set_state(transaction, id, &state, offset)?;
         if !state.status.is_alive() {
             sandboxes::release_range(transaction, &container.sandbox)?;
         }
-        Ok(Folded::UpTo(offset))
+        Ok((Folded::UpTo(offset), folded))
     })
 }
 
@@ -106,13 +118,18 @@ fn apply(state: &mut State, line: &Line, auto_remove: bool) -> Outcome {
 
 /// The events and the rows beside the container's own that a line brings.
 fn record(connection: &rusqlite::Connection, container: &Container, line: &Line) -> Result<()> {
-    let mut attributes = BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
+    let mut attributes =
+        BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
     let action = match &line.event {
         Event::Started { external, .. } => {
             containers::set_external(connection, &container.id, &external.to_string())?;
             "start"
         }
         Event::Exited { code, .. } => {
+            // Whatever ran in it ended with it; a keeper that was killed couldn't say so of its execs.
+            if !container.config.auto_remove {
+                containers::finish_all_execs(connection, &container.id)?;
+            }
             attributes.insert("exitCode", code.to_string());
             "die"
         }
@@ -153,8 +170,16 @@ pub fn remove_rows(
             gone.push(volume);
         }
     }
-    let attributes = BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
-    events::record(connection, journal::now_ns(), "container", "destroy", container.id.as_str(), &attributes)?;
+    let attributes =
+        BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
+    events::record(
+        connection,
+        journal::now_ns(),
+        "container",
+        "destroy",
+        container.id.as_str(),
+        &attributes,
+    )?;
     Ok(gone)
 }
 
@@ -169,8 +194,10 @@ mod tests {
     #[test]
     fn a_start_clears_what_an_exit_left() {
         let mut state = State::created();
-        let started = line(Event::Started { boot: "b".into(), pid: 7, ticks: 8, external: Default::default() });
-        let exited = line(Event::Exited { code: 137, oom: true, stopped_by: Some("user".into()), unknown: None });
+        let started =
+            line(Event::Started { boot: "b".into(), pid: 7, ticks: 8, external: Default::default() });
+        let exited =
+            line(Event::Exited { code: 137, oom: true, stopped_by: Some("user".into()), unknown: None });
         assert_eq!(apply(&mut state, &started, true), Outcome::Keep);
         assert_eq!((state.status, state.pid, state.started_ns), (Status::Running, Some(7), Some(5)));
         assert_eq!(apply(&mut state, &exited, false), Outcome::Keep);
@@ -179,5 +206,128 @@ mod tests {
         assert_eq!(apply(&mut state, &started, false), Outcome::Keep);
         assert_eq!((state.exit, state.stopped_by.clone(), state.finished_ns), (None, None, None));
         assert_eq!(apply(&mut state, &exited, true), Outcome::Remove);
+    }
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+        database: Database,
+        store: Store,
+        roots: Roots,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let roots = Roots { data: dir.path().join("data"), run: dir.path().join("run") };
+            std::fs::create_dir_all(journal::marks(&roots.run)).unwrap();
+            let store = Store::open(&roots.data, false).unwrap();
+            let database = Database::open(&roots.data).unwrap();
+            Self { dir, database, store, roots }
+        }
+
+        /// A container with ids of its own and a journal to write.
+        fn container(&mut self, auto_remove: bool) -> (ContainerId, journal::Writer) {
+            let id = ContainerId::from_bytes([5; 32]);
+            let image: corten_model::Digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
+            let sandbox = corten_model::SandboxId::from_bytes([6; 32]);
+            let config = corten_model::container::ContainerConfig { auto_remove, ..Default::default() };
+            let container = Container {
+                id: id.clone(),
+                name: "one".parse().unwrap(),
+                image: "image".into(),
+                image_id: image.clone(),
+                sandbox: sandbox.clone(),
+                config,
+                command: vec!["true".into()],
+                host_powers: Vec::new(),
+                state: State::created(),
+                created_ns: 1,
+                journal_offset: 0,
+            };
+            self.database
+                .write(|t| -> Result<()> {
+                    let insert = "INSERT INTO images VALUES (?1, ?1, '{}', '[]', 0, 0, 0)";
+                    crate::db::doing("insert an image", t.execute(insert, [image.as_str()]))?;
+                    sandboxes::insert(t, &sandbox, 1)?;
+                    assert!(containers::insert(t, &container)?);
+                    sandboxes::take_range(t, &sandbox, 1, &[])?.unwrap();
+                    Ok(containers::set_wanted(t, &id, true)?)
+                })
+                .unwrap();
+            let dir = self.store.container_dir(&id);
+            std::fs::create_dir_all(&dir).unwrap();
+            let writer = journal::Writer::open(journal::Places::new(&dir, &self.roots.run, &id)).unwrap();
+            (id, writer)
+        }
+
+        fn fold(&mut self, id: &ContainerId) -> Option<Vec<volumes::Volume>> {
+            fold(&mut self.database, &self.store, &self.roots, id).unwrap()
+        }
+
+        fn row(&self, id: &ContainerId) -> Container {
+            containers::by_id(self.database.read(), id).unwrap().unwrap()
+        }
+
+        fn count(&self, query: &str) -> i64 {
+            self.database.read().query_row(query, [], |row| row.get(0)).unwrap()
+        }
+    }
+
+    fn started() -> Event {
+        Event::Started { boot: "b".into(), pid: 7, ticks: 8, external: Default::default() }
+    }
+
+    fn exited(code: u8) -> Event {
+        Event::Exited { code, oom: false, stopped_by: None, unknown: None }
+    }
+
+    #[test]
+    fn what_is_folded_is_folded_once_and_ids_go_back_at_the_end() {
+        let mut fixture = Fixture::new();
+        let (id, mut journal) = fixture.container(false);
+        journal.append(started()).unwrap();
+        assert_eq!(fixture.fold(&id), None);
+        assert_eq!(fixture.row(&id).state.status, Status::Running);
+        assert_eq!(fixture.count("SELECT count(*) FROM sandboxes WHERE uid_base IS NOT NULL"), 1);
+        journal.append(exited(4)).unwrap();
+        // Another process with a database of its own comes first.
+        let mut other = Database::open(&fixture.roots.data).unwrap();
+        assert_eq!(fold(&mut other, &fixture.store, &fixture.roots, &id).unwrap(), None);
+        assert_eq!(fixture.fold(&id), None);
+        assert_eq!(fixture.row(&id).state.exit, Some(Exit { code: 4, oom_killed: false }));
+        assert_eq!(fixture.count("SELECT count(*) FROM events WHERE action = 'die'"), 1);
+        assert_eq!(fixture.count("SELECT count(*) FROM sandboxes WHERE uid_base IS NOT NULL"), 0);
+        assert_eq!(journal::marked(&fixture.roots.run), []);
+        assert!(fixture.dir.path().exists());
+    }
+
+    #[test]
+    fn a_container_that_removes_itself_is_gone_for_whoever_folds_second_too() {
+        let mut fixture = Fixture::new();
+        let (id, mut journal) = fixture.container(true);
+        journal.append(started()).unwrap();
+        journal.append(exited(0)).unwrap();
+        assert_eq!(fixture.fold(&id), Some(Vec::new()));
+        assert_eq!(fixture.fold(&id), Some(Vec::new()));
+        assert_eq!(fixture.count("SELECT count(*) FROM sandboxes"), 0);
+    }
+
+    #[test]
+    fn execs_are_bounded_and_end_with_their_container() {
+        let mut fixture = Fixture::new();
+        let (id, mut journal) = fixture.container(false);
+        journal.append(started()).unwrap();
+        let exec = |n: u8| corten_model::ExecId::from_bytes([n; 32]);
+        for n in 0..150 {
+            journal.append(Event::ExecStarted { exec: exec(n), command: vec!["x".into()] }).unwrap();
+            journal.append(Event::ExecExited { exec: exec(n), code: n }).unwrap();
+        }
+        journal.append(Event::ExecStarted { exec: exec(200), command: vec!["x".into()] }).unwrap();
+        assert_eq!(fixture.fold(&id), None);
+        assert!(fixture.count("SELECT count(*) FROM execs") <= 101);
+        assert_eq!(fixture.count("SELECT count(*) FROM execs WHERE exit_code IS NULL"), 1);
+        journal.append(exited(0)).unwrap();
+        assert_eq!(fixture.fold(&id), None);
+        assert_eq!(fixture.count("SELECT count(*) FROM execs WHERE exit_code IS NULL"), 0);
     }
 }

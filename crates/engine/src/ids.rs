@@ -93,7 +93,8 @@ fn map_for(
     let extents = |own: u32, list: &[Subordinate]| {
         let mut extents = vec![Extent { inside: 0, outside: own, count: 1 }];
         let mut next = 1;
-        for s in list.iter().filter(|s| s.count > 0 && (Some(s.owner.as_str()) == name || s.owner == number)) {
+        for s in list.iter().filter(|s| s.count > 0 && (Some(s.owner.as_str()) == name || s.owner == number))
+        {
             extents.push(Extent { inside: next, outside: s.first, count: s.count });
             next = next.saturating_add(s.count);
         }
@@ -103,7 +104,11 @@ fn map_for(
     if tools && uids.len() > 1 && gids.len() > 1 {
         return (IdMap { uids, gids }, None);
     }
-    let why = if tools { "there are no ids for you in /etc/subuid and /etc/subgid" } else { "newuidmap and newgidmap are missing (package uidmap)" };
+    let why = if tools {
+        "there are no ids for you in /etc/subuid and /etc/subgid"
+    } else {
+        "newuidmap and newgidmap are missing (package uidmap)"
+    };
     (IdMap::single(uid, gid), Some(format!("containers have one user id only: {why}")))
 }
 
@@ -115,8 +120,10 @@ mod tests {
     fn an_ordinary_user_has_its_own_id_and_subordinate_ones() {
         let list = parse_subordinate("root:1:2\nme:100000:65536\nbroken\n1000:300000:10\n");
         let (map, warning) = map_for(1000, 1001, Some("me"), &list, &list, true);
-        assert_eq!(map.uids.iter().map(|e| (e.inside, e.outside, e.count)).collect::<Vec<_>>(),
-            [(0, 1000, 1), (1, 100_000, 65_536), (65_537, 300_000, 10)]);
+        assert_eq!(
+            map.uids.iter().map(|e| (e.inside, e.outside, e.count)).collect::<Vec<_>>(),
+            [(0, 1000, 1), (1, 100_000, 65_536), (65_537, 300_000, 10)]
+        );
         assert_eq!((map.gids[0].outside, warning), (1001, None));
         let (map, warning) = map_for(7, 7, Some("other"), &list, &list, true);
         assert_eq!(map, IdMap::single(7, 7));

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::db::events;
 use crate::db::images::{self, Image, Layer};
-use crate::error::Doing;
+use crate::error::{Doing, OnFile};
 use crate::{Engine, Error, Result, inside, journal};
 
 /// An image as `images` shows it.
@@ -67,9 +67,29 @@ fn import_tar(engine: &mut Engine, tar: &mut dyn Read, request: &ImportRequest) 
         created: jiff::Timestamp::now().to_string(),
     };
     let _writing = engine.store().writing()?;
+    let _layers = layers_lock(engine, Layers::Kept)?;
     let unpack = inside::Unpacker::new(engine);
     let stored = corten_images::import(engine.store(), &unpack, tar, &options)?;
     insert(engine, stored, request.reference.as_ref(), "import")
+}
+
+/// What a command does with layers.
+#[derive(PartialEq, Eq)]
+enum Layers {
+    /// It makes a row for layers and blobs that may be there already: they have to stay until the row is there.
+    Kept,
+    /// It removes those that no row names.
+    Removed,
+}
+
+/// Keeps the removal of layers and blobs apart from images that are being made of them. Held until it is dropped.
+fn layers_lock(engine: &Engine, purpose: Layers) -> Result<std::fs::File> {
+    let path = engine.roots().data.join("layers.lock");
+    let file = std::fs::File::options().write(true).create(true).truncate(false).open(&path);
+    let file = file.on("open", &path)?;
+    let locked = if purpose == Layers::Kept { file.lock_shared() } else { file.lock() };
+    locked.on("lock", &path)?;
+    Ok(file)
 }
 
 /// The row of an image whose bytes are on the disk.
@@ -132,10 +152,12 @@ fn make_hello(engine: &mut Engine, reference: &Reference) -> Result<Image> {
     let path = std::path::Path::new("/proc/self/exe");
     let mut binary = crate::error::OnFile::on(std::fs::File::open(path), "read", path)?;
     let _writing = engine.store().writing()?;
+    let _layers = layers_lock(engine, Layers::Kept)?;
     let unpack = inside::Unpacker::new(engine);
     let stored = corten_images::hello(engine.store(), &unpack, &mut binary)?;
     let id = insert(engine, stored, Some(reference), "pull")?;
-    images::by_id(engine.database()?.read(), &id)?.ok_or_else(|| Error::NoSuch { what: "image", name: id.to_string() })
+    images::by_id(engine.database()?.read(), &id)?
+        .ok_or_else(|| Error::NoSuch { what: "image", name: id.to_string() })
 }
 
 /// The directories of an image's layers, top first.
@@ -184,10 +206,12 @@ fn remove_resolved(engine: &mut Engine, target: &str, force: bool) -> Result<Vec
         None => resolve_present(engine, target)?,
     };
     let _writing = engine.store().writing()?;
+    let _layers = layers_lock(engine, Layers::Removed)?;
     let mut removed = Vec::new();
     let orphans = engine.database()?.write_durably(|transaction| -> Result<Option<Vec<Digest>>> {
         let tags = images::tags(transaction)?;
-        let tags: Vec<Reference> = tags.into_iter().filter(|(_, id)| *id == image.id).map(|(tag, _)| tag).collect();
+        let tags: Vec<Reference> =
+            tags.into_iter().filter(|(_, id)| *id == image.id).map(|(tag, _)| tag).collect();
         if is_name && tags.len() > 1 {
             let reference = typed.as_ref().expect("it was found by its name");
             images::untag(transaction, reference)?;
@@ -230,7 +254,8 @@ fn resolve_present(engine: &mut Engine, target: &str) -> Result<Image> {
 pub fn inspect(engine: &mut Engine, target: &str) -> Result<serde_json::Value> {
     let image = resolve_present_or_named(engine, target)?;
     let tags = images::tags(engine.database()?.read())?;
-    let names: Vec<String> = tags.iter().filter(|(_, id)| *id == image.id).map(|(tag, _)| tag.familiar()).collect();
+    let names: Vec<String> =
+        tags.iter().filter(|(_, id)| *id == image.id).map(|(tag, _)| tag.familiar()).collect();
     let digests: Vec<String> = tags
         .iter()
         .filter(|(_, id)| *id == image.id)

@@ -52,9 +52,9 @@ impl Error {
         match self {
             Error::Maps(e) => e.hint(),
             Error::Failed(refusal) => refusal.hint(),
-            Error::Spawn(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                Some("user namespaces may be switched off: see `sysctl kernel.unprivileged_userns_clone`".into())
-            }
+            Error::Spawn(e) if e.kind() == io::ErrorKind::PermissionDenied => Some(
+                "user namespaces may be switched off: see `sysctl kernel.unprivileged_userns_clone`".into(),
+            ),
             _ => None,
         }
     }
@@ -100,7 +100,11 @@ pub(crate) struct Finding {
     pub repaired: bool,
 }
 
-fn perform(job: Job, rootless: bool, input: &mut dyn Read) -> std::result::Result<Outcome, corten_storage::Error> {
+fn perform(
+    job: Job,
+    rootless: bool,
+    input: &mut dyn Read,
+) -> std::result::Result<Outcome, corten_storage::Error> {
     let mut outcome = Outcome::default();
     match job {
         Job::Unpack { root, parent } => {

@@ -3,9 +3,12 @@
 //! ```text
 //! 1 <checksum, 16 hex digits> {"t":<ns since the epoch>,"e":"exited","code":0,"oom":false}
 //! ```
-//! A keeper appends and never reads. A line that was cut short (the machine stopped) or that a newer binary wrote ends
-//! the folding there: nothing after it is believed. A file of the container's name in `unfolded/` below the run root
-//! says that there is something to fold, so that `ps` reads only those journals.
+//! A keeper appends. A last line that was cut short is not believed; the next line that is appended ends it first, and
+//! from then on it is passed over. A line that a newer binary wrote ends the folding there. A file of the container's
+//! name in `unfolded/` below the run root says that there is something to fold, so that `ps` reads only those journals.
+//!
+//! What is folded is given back to the file system by punching it out of the file: offsets stay as they are, and a
+//! container that runs for years takes the blocks of a megabyte at most.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -99,23 +102,38 @@ pub fn now_ns() -> i64 {
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Folded bytes that a journal keeps before they are punched out.
+const KEPT_BYTES: u64 = 1 << 20;
+
 /// Appends to one container's journal.
 pub struct Writer {
     file: File,
     places: Places,
+    /// The last line has no end: its writer was killed, or the disk was full.
+    torn: bool,
 }
 
 impl Writer {
     /// Opens the journal, making it if it isn't there.
     pub fn open(places: Places) -> io::Result<Writer> {
-        let file = File::options().append(true).create(true).open(&places.journal)?;
-        Ok(Writer { file, places })
+        use std::os::unix::fs::FileExt;
+        let file = File::options().read(true).append(true).create(true).open(&places.journal)?;
+        let mut last = [b'\n'];
+        if let Some(end) = file.metadata()?.len().checked_sub(1) {
+            file.read_exact_at(&mut last, end)?;
+        }
+        Ok(Writer { file, places, torn: last != [b'\n'] })
     }
 
     /// Appends one line, then leaves the mark: the other way round a reader could miss the line.
     pub fn append(&mut self, event: Event) -> io::Result<()> {
-        let line = encode(&Line { time_ns: now_ns(), event });
+        let mut line = encode(&Line { time_ns: now_ns(), event });
+        if self.torn {
+            line.insert(0, '\n');
+        }
+        self.torn = true;
         self.file.write_all(line.as_bytes())?;
+        self.torn = false;
         File::create(&self.places.mark)?;
         Ok(())
     }
@@ -132,6 +150,8 @@ fn checksum(bytes: &[u8]) -> u64 {
 }
 
 /// The lines from byte `offset` on, and the offset after the last one that is whole.
+///
+/// A file that is shorter lost its end in a power cut, after it was folded: what comes next stands at its end.
 pub fn read(places: &Places, offset: u64) -> io::Result<(Vec<Line>, u64)> {
     use std::io::{Read, Seek, SeekFrom};
     let mut file = match File::open(&places.journal) {
@@ -139,6 +159,10 @@ pub fn read(places: &Places, offset: u64) -> io::Result<(Vec<Line>, u64)> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), offset)),
         Err(e) => return Err(e),
     };
+    let length = file.metadata()?.len();
+    if length < offset {
+        return Ok((Vec::new(), length));
+    }
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.take(READ_MAX_BYTES).read_to_end(&mut bytes)?;
@@ -149,19 +173,55 @@ pub fn read(places: &Places, offset: u64) -> io::Result<(Vec<Line>, u64)> {
 fn decode(bytes: &[u8]) -> (Vec<Line>, usize) {
     let (mut lines, mut used) = (Vec::new(), 0);
     for line in bytes.split_inclusive(|b| *b == b'\n') {
-        let Some(parsed) = decode_line(line) else { break };
-        lines.push(parsed);
+        match decode_line(line) {
+            Decoded::Line(parsed) => lines.push(parsed),
+            Decoded::Torn => {}
+            Decoded::End => break,
+        }
         used += line.len();
     }
     (lines, used)
 }
 
-fn decode_line(line: &[u8]) -> Option<Line> {
-    let text = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
-    let mut parts = text.splitn(3, ' ');
-    let (version, sum, json) = (parts.next()?, parts.next()?, parts.next()?);
-    let whole = version == VERSION && u64::from_str_radix(sum, 16) == Ok(checksum(json.as_bytes()));
-    if whole { serde_json::from_str(json).ok() } else { None }
+/// What a line is.
+enum Decoded {
+    Line(Line),
+    /// It was cut short, and ended by who wrote the next one.
+    Torn,
+    /// It has no end yet, or a newer binary wrote it.
+    End,
+}
+
+fn decode_line(line: &[u8]) -> Decoded {
+    let Some(whole) = line.strip_suffix(b"\n") else { return Decoded::End };
+    let Some((version, sum, json)) = std::str::from_utf8(whole).ok().and_then(parts) else {
+        return Decoded::Torn;
+    };
+    if u64::from_str_radix(sum, 16) != Ok(checksum(json.as_bytes())) {
+        return Decoded::Torn;
+    }
+    match serde_json::from_str(json) {
+        Ok(line) if version == VERSION => Decoded::Line(line),
+        _ => Decoded::End,
+    }
+}
+
+fn parts(line: &str) -> Option<(&str, &str, &str)> {
+    let mut parts = line.splitn(3, ' ');
+    Some((parts.next()?, parts.next()?, parts.next()?))
+}
+
+/// Gives back the blocks of what is folded, once they are worth a call.
+pub fn punch_out(places: &Places, folded: std::ops::Range<u64>) {
+    use rustix::fs::FallocateFlags;
+    if folded.start / KEPT_BYTES == folded.end / KEPT_BYTES {
+        return;
+    }
+    let end = folded.end / KEPT_BYTES * KEPT_BYTES;
+    // A file system that can't keeps the bytes: they are in nobody's way.
+    if let Ok(file) = File::options().write(true).open(&places.journal) {
+        let _ = rustix::fs::fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, end);
+    }
 }
 
 /// Whether a whole line stands behind byte `offset`.
@@ -207,13 +267,77 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_a_changed_and_a_newer_line_end_the_folding() {
+    fn a_torn_and_a_newer_line_end_the_folding_and_what_was_ended_is_passed_over() {
         let line = |code| encode(&Line { time_ns: 1, event: exited(code) });
-        let check = |text: String, expected: usize| assert_eq!(decode(text.as_bytes()).0.len(), expected, "{text}");
+        let check =
+            |text: String, expected: usize| assert_eq!(decode(text.as_bytes()).0.len(), expected, "{text}");
         check(format!("{}{}", line(0), line(1)), 2);
         check(format!("{}{}", line(0), &line(1)[..20]), 1);
         check(format!("{}{}", line(0), line(1).trim_end()), 1);
-        check(format!("{}{}", line(0).replace("\"code\":0", "\"code\":9"), line(1)), 0);
-        check(format!("{}2{}", line(0), &line(1)[1..]), 1);
+        check(format!("{}{}", line(0).replace("\"code\":0", "\"code\":9"), line(1)), 1);
+        check(format!("{}\n{}", &line(0)[..20], line(1)), 1);
+        check(format!("{}\n{}", "\0".repeat(5000), line(1)), 1);
+        check(format!("{}2{}{}", line(0), &line(1)[1..], line(2)), 1);
+    }
+
+    #[test]
+    fn a_torn_line_hides_none_of_the_next_keepers() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = ContainerId::from_bytes([8; 32]);
+        std::fs::create_dir(marks(dir.path())).unwrap();
+        let places = Places::new(dir.path(), dir.path(), &id);
+        Writer::open(places.clone()).unwrap().append(exited(1)).unwrap();
+        let whole = std::fs::metadata(&places.journal).unwrap().len();
+        File::options().append(true).open(&places.journal).unwrap().write_all(b"1 00ab {\"t\"").unwrap();
+        let (lines, offset) = read(&places, 0).unwrap();
+        assert_eq!((lines.len(), offset), (1, whole));
+        let mut writer = Writer::open(places.clone()).unwrap();
+        writer.append(exited(2)).unwrap();
+        writer.append(exited(3)).unwrap();
+        let events = read(&places, offset).unwrap().0.into_iter().map(|l| l.event);
+        assert_eq!(events.collect::<Vec<_>>(), [exited(2), exited(3)]);
+    }
+
+    #[test]
+    fn a_journal_that_lost_its_folded_end_goes_on_at_its_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = ContainerId::from_bytes([9; 32]);
+        std::fs::create_dir(marks(dir.path())).unwrap();
+        let places = Places::new(dir.path(), dir.path(), &id);
+        let mut writer = Writer::open(places.clone()).unwrap();
+        writer.append(exited(1)).unwrap();
+        let (_, offset) = read(&places, 0).unwrap();
+        File::options().write(true).open(&places.journal).unwrap().set_len(offset - 5).unwrap();
+        let (lines, offset) = read(&places, offset).unwrap();
+        assert!(lines.is_empty());
+        Writer::open(places.clone()).unwrap().append(exited(2)).unwrap();
+        assert_eq!(read(&places, offset).unwrap().0[0].event, exited(2));
+    }
+
+    #[test]
+    fn what_is_folded_takes_no_blocks_in_the_end() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let id = ContainerId::from_bytes([10; 32]);
+        std::fs::create_dir(marks(dir.path())).unwrap();
+        let places = Places::new(dir.path(), dir.path(), &id);
+        let mut writer = Writer::open(places.clone()).unwrap();
+        let exec =
+            || Event::ExecStarted { exec: ExecId::from_bytes([1; 32]), command: vec!["x".repeat(100_000)] };
+        let mut offset = 0;
+        for _ in 0..40 {
+            writer.append(exec()).unwrap();
+            let (lines, end) = read(&places, offset).unwrap();
+            assert_eq!(lines.len(), 1);
+            punch_out(&places, offset..end);
+            offset = end;
+        }
+        let file = std::fs::metadata(&places.journal).unwrap();
+        assert!(
+            file.len() > 4_000_000 && file.blocks() * 512 < 2_200_000,
+            "{} {}",
+            file.len(),
+            file.blocks()
+        );
     }
 }

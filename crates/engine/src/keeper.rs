@@ -133,7 +133,9 @@ fn run() -> io::Result<()> {
     let Some(Request::Prepare(request)) = receive(&socket)? else { return Ok(()) };
     let mut prepared = match start::prepare(request) {
         Ok(prepared) => prepared,
-        Err(e) => return answer(&socket, &Reply::Failed(Failure::new(&e, e.kind(), e.exit_code(), e.hint()))),
+        Err(e) => {
+            return answer(&socket, &Reply::Failed(Failure::new(&e, e.kind(), e.exit_code(), e.hint())));
+        }
     };
     stamps.mark("keeper: cgroup, socket, pipes");
     crate::steps::reached("keeper.prepared");
@@ -276,7 +278,9 @@ impl Keeper {
 
     fn serve(mut self) -> io::Result<()> {
         while !self.is_over() {
-            let mut events = [const { epoll::Event { flags: EventFlags::empty(), data: epoll::EventData::new_u64(0) } }; EVENTS];
+            let mut events =
+                [const { epoll::Event { flags: EventFlags::empty(), data: epoll::EventData::new_u64(0) } };
+                    EVENTS];
             let timeout = self.timeout().map(|t| rustix::event::Timespec {
                 tv_sec: t.as_secs() as i64,
                 tv_nsec: t.subsec_nanos().into(),

@@ -69,6 +69,7 @@ pub struct Reader {
 struct Waiter {
     changes: OwnedFd,
     keeper: Option<OwnedFd>,
+    dir: PathBuf,
 }
 
 impl Reader {
@@ -99,7 +100,11 @@ impl Reader {
 impl Waiter {
     /// Waits until the files changed. `false`: the container ended.
     fn wait(&mut self) -> Result<bool> {
-        let failed = |source: rustix::io::Errno| ReadError { what: "wait for the log", path: PathBuf::new(), source: source.into() };
+        let failed = |source: rustix::io::Errno| ReadError {
+            what: "wait for changes in",
+            path: self.dir.clone(),
+            source: source.into(),
+        };
         let Some(keeper) = &self.keeper else { return Ok(false) };
         let mut fds = [PollFd::new(&self.changes, PollFlags::IN), PollFd::new(keeper, PollFlags::IN)];
         match rustix::event::poll(&mut fds, None) {
@@ -131,12 +136,15 @@ fn open_resolved(engine: &mut Engine, target: &str, options: LogOptions) -> Resu
     if options.follow && container.state.status.is_alive() {
         // Both before the first look at the files: nothing that comes after is missed.
         let keeper = subscribe(engine, &container.id);
-        let watched = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).and_then(|fd| {
-            let what = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-            inotify::add_watch(fd.as_fd(), &dir, what).map(|_| fd)
-        });
-        let failed = |source: rustix::io::Errno| ReadError { what: "watch", path: dir.clone(), source: source.into() };
-        waiter = Some(Waiter { changes: watched.map_err(failed)?, keeper });
+        let watched =
+            inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).and_then(|fd| {
+                let what =
+                    inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+                inotify::add_watch(fd.as_fd(), &dir, what).map(|_| fd)
+            });
+        let failed =
+            |source: rustix::io::Errno| ReadError { what: "watch", path: dir.clone(), source: source.into() };
+        waiter = Some(Waiter { changes: watched.map_err(failed)?, keeper, dir: dir.clone() });
     }
     let files = file::Files::open(newest, options.tail)?;
     Ok(Reader { files, options, waiter })

@@ -32,7 +32,8 @@ impl Roots {
         if around.uid == 0 {
             return Some(Roots { data: "/var/lib/corten".into(), run: "/run/corten".into() });
         }
-        let data_home = around.data_home.clone().or_else(|| Some(around.home.as_ref()?.join(".local/share")))?;
+        let data_home =
+            around.data_home.clone().or_else(|| Some(around.home.as_ref()?.join(".local/share")))?;
         let run = match &around.runtime_dir {
             Some(dir) => dir.join("corten"),
             None => PathBuf::from(format!("/tmp/corten-run-{}", around.uid)),
@@ -55,7 +56,8 @@ mod tests {
         check(Surroundings::default(), Some(("/var/lib/corten", "/run/corten")));
         let user = Surroundings { uid: 1000, home: Some("/home/me".into()), ..Default::default() };
         check(user.clone(), Some(("/home/me/.local/share/corten", "/tmp/corten-run-1000")));
-        let user = Surroundings { data_home: Some("/d".into()), runtime_dir: Some("/run/user/1000".into()), ..user };
+        let user =
+            Surroundings { data_home: Some("/d".into()), runtime_dir: Some("/run/user/1000".into()), ..user };
         check(user, Some(("/d/corten", "/run/user/1000/corten")));
         check(Surroundings { uid: 1000, ..Default::default() }, None);
     }

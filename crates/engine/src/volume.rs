@@ -40,7 +40,10 @@ pub(crate) fn make_data(engine: &mut Engine, id: &VolumeId, image: Option<(&[Pat
 }
 
 /// Removes the data of volumes whose rows are gone, or were never made.
-pub(crate) fn remove_data<'v>(engine: &Engine, volumes: impl Iterator<Item = &'v volumes::Volume>) -> Result<()> {
+pub(crate) fn remove_data<'v>(
+    engine: &Engine,
+    volumes: impl Iterator<Item = &'v volumes::Volume>,
+) -> Result<()> {
     let place = |v: &volumes::Volume| engine.store().volume_data(&v.id).parent().map(PathBuf::from);
     inside::remove_trees(engine.is_rootless(), &volumes.filter_map(place).collect::<Vec<_>>())
 }
@@ -64,12 +67,34 @@ pub fn create(engine: &mut Engine, name: Option<Name>, labels: BTreeMap<String, 
     let volume = new_row(name, labels)?;
     let _writing = engine.store().writing()?;
     make_data(engine, &volume.id, None).doing("create volume", volume.name.as_str())?;
-    engine.database()?.write_durably(|transaction| -> Result<()> {
+    let made = engine.database()?.write_durably(|transaction| -> Result<Option<volumes::Volume>> {
+        // Another command may have made it since we looked.
+        if let Some(other) = volumes::by_name(transaction, volume.name.as_str())? {
+            return Ok(Some(other));
+        }
         volumes::insert(transaction, &volume)?;
         let attributes = BTreeMap::from([("driver", "local".to_owned())]);
-        Ok(events::record(transaction, volume.created_ns, "volume", "create", volume.name.as_str(), &attributes)?)
-    })?;
-    Ok(present(engine, volume))
+        events::record(
+            transaction,
+            volume.created_ns,
+            "volume",
+            "create",
+            volume.name.as_str(),
+            &attributes,
+        )?;
+        Ok(None)
+    });
+    match made {
+        Ok(None) => Ok(present(engine, volume)),
+        Ok(Some(other)) => {
+            remove_data(engine, std::iter::once(&volume))?;
+            Ok(present(engine, other))
+        }
+        Err(error) => {
+            remove_data(engine, std::iter::once(&volume))?;
+            Err(error)
+        }
+    }
 }
 
 /// All volumes by name.
@@ -79,7 +104,8 @@ pub fn list(engine: &mut Engine) -> Result<Vec<Volume>> {
 }
 
 fn find(database: &Database, name: &str) -> Result<volumes::Volume> {
-    volumes::by_name(database.read(), name)?.ok_or_else(|| Error::NoSuch { what: "volume", name: name.to_owned() })
+    volumes::by_name(database.read(), name)?
+        .ok_or_else(|| Error::NoSuch { what: "volume", name: name.to_owned() })
 }
 
 /// One volume.

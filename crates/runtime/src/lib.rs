@@ -39,6 +39,6 @@ pub use error::StartError;
 pub use exec::{ExecLaunch, exec};
 pub use plan::Fallbacks;
 pub use spec::NsKind;
-pub use start::{External, Join, Launch, Rootfs, Started, Stdio, start};
 pub use start::maps::write as write_id_maps;
+pub use start::{External, Join, Launch, Rootfs, Started, Stdio, start};
 pub use step::Step;

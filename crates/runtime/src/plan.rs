@@ -288,7 +288,13 @@ fn planned<'a>(mount: &'a Mount, spec: &Spec, owned: &Owned) -> Result<Planned<'
         let recursive_attributes =
             options.recursive_attributes | if recursive { attributes } else { MountAttrFlags::empty() };
         let propagation = options.propagation.unwrap_or((MountPropagationFlags::PRIVATE, true));
-        Source::Bind { path: &mount.source, recursive, idmap: !options.plain_ids, recursive_attributes, propagation }
+        Source::Bind {
+            path: &mount.source,
+            recursive,
+            idmap: !options.plain_ids,
+            recursive_attributes,
+            propagation,
+        }
     } else {
         attributes |= options.recursive_attributes;
         let parameters = options.parameters;

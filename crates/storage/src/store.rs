@@ -190,7 +190,9 @@ fn create(root: &Path, rootless: bool) -> Result<(), Error> {
 /// Fills the skeleton; what a crash or another first command left in it is kept.
 fn make_skeleton(skeleton: &Path) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
-    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set the mode of", path);
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set the mode of", path)
+    };
     for name in SKELETON_DIRECTORIES {
         let path = skeleton.join(name);
         fs::create_dir_all(&path).at("make the directory", &path)?;

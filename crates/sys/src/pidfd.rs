@@ -16,7 +16,8 @@ struct Info {
 /// PIDFD_INFO_EXIT: the wait status of a process that was reaped (Linux 6.15).
 const WANT_EXIT: u64 = 1 << 3;
 /// _IOWR(0xFF, 11, 64 bytes)
-const PIDFD_GET_INFO: libc::c_ulong = (3 << 30) | ((std::mem::size_of::<Info>() as libc::c_ulong) << 16) | (0xFF << 8) | 11;
+const PIDFD_GET_INFO: libc::c_ulong =
+    (3 << 30) | ((std::mem::size_of::<Info>() as libc::c_ulong) << 16) | (0xFF << 8) | 11;
 
 /// The exit code (128 + signal for a killed one) of a process that ended and was reaped by its parent, whoever that is.
 /// `None`: it isn't reaped yet, or the kernel is older than 6.15.
@@ -42,7 +43,9 @@ pub fn exit_code_of_ended(pidfd: BorrowedFd<'_>) -> io::Result<Option<u8>> {
 /// Sends a signal by its number, 1 to 64, to the process that the pidfd stands for.
 pub fn send_signal(pidfd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
     // SAFETY: plain numbers and a null siginfo.
-    let code = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, std::ptr::null::<()>(), 0) };
+    let code = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, std::ptr::null::<()>(), 0)
+    };
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -55,7 +58,11 @@ mod tests {
 
     #[test]
     fn the_code_of_a_reaped_process_is_known_to_who_held_its_pidfd() {
-        let mut child = Command::new("sh").args(["-c", "read x; exit 7"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "read x; exit 7"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         assert_eq!(super::exit_code_of_ended(pidfd.as_fd()).unwrap(), None);
         drop(child.stdin.take());

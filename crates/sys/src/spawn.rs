@@ -36,7 +36,9 @@ pub fn spawn_self(name: &str, pass: &[BorrowedFd<'_>], environment: &[(&str, Str
     let mut argv = [name.as_ptr().cast_mut(), std::ptr::null_mut()];
     let environment: Vec<CString> = environment
         .iter()
-        .map(|(key, value)| CString::new(format!("{key}={value}")).map_err(|_| io::ErrorKind::InvalidInput.into()))
+        .map(|(key, value)| {
+            CString::new(format!("{key}={value}")).map_err(|_| io::ErrorKind::InvalidInput.into())
+        })
         .collect::<io::Result<_>>()?;
     let mut envp: Vec<*mut libc::c_char> = environment.iter().map(|e| e.as_ptr().cast_mut()).collect();
     envp.push(std::ptr::null_mut());
@@ -46,8 +48,10 @@ pub fn spawn_self(name: &str, pass: &[BorrowedFd<'_>], environment: &[(&str, Str
         actions.duplicate(null.as_fd(), fd)?;
     }
     // A source may have the number that an earlier one is duplicated to: move all of them out of the way first.
-    let moved: Vec<OwnedFd> =
-        pass.iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, SCRATCH_FD_MIN)).collect::<Result<_, _>>()?;
+    let moved: Vec<OwnedFd> = pass
+        .iter()
+        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, SCRATCH_FD_MIN))
+        .collect::<Result<_, _>>()?;
     for (fd, target) in moved.iter().zip(FIRST_PASSED_FD..) {
         actions.duplicate(fd.as_fd(), target)?;
     }
@@ -55,7 +59,14 @@ pub fn spawn_self(name: &str, pass: &[BorrowedFd<'_>], environment: &[(&str, Str
     let mut pid = 0;
     // SAFETY: every pointer is to a live, NUL-terminated object; argv and envp end with a null pointer.
     let code = unsafe {
-        libc::posix_spawn(&mut pid, path.as_ptr(), &actions.0, &attributes.0, argv.as_mut_ptr(), envp.as_mut_ptr())
+        libc::posix_spawn(
+            &mut pid,
+            path.as_ptr(),
+            &actions.0,
+            &attributes.0,
+            argv.as_mut_ptr(),
+            envp.as_mut_ptr(),
+        )
     };
     check(code)?;
     Ok(pid)

@@ -21,9 +21,14 @@ impl Matcher {
         }
         let mut input = Vec::with_capacity(piece.len() + self.matched);
         for byte in piece {
-            if *byte != self.keys[self.matched] {
-                input.extend_from_slice(&self.keys[..self.matched]);
-                self.matched = 0;
+            while self.matched > 0 && *byte != self.keys[self.matched] {
+                // The end of what matched may be the beginning of another match.
+                let matched = &self.keys[..self.matched];
+                let kept =
+                    (0..self.matched).rev().find(|n| matched.starts_with(&matched[self.matched - n..]));
+                let kept = kept.unwrap_or(0);
+                input.extend_from_slice(&matched[..self.matched - kept]);
+                self.matched = kept;
             }
             if *byte != self.keys[self.matched] {
                 input.push(*byte);
@@ -35,6 +40,11 @@ impl Matcher {
             }
         }
         (input, false)
+    }
+
+    /// What was held back, when nothing follows any more.
+    pub fn rest(&mut self) -> Vec<u8> {
+        self.keys[..std::mem::take(&mut self.matched)].to_vec()
     }
 }
 
@@ -59,6 +69,8 @@ mod tests {
         check(b"\x10\x11", &[b"ab\x10", b"\x11"], b"ab", true);
         check(b"\x10\x11", &[b"\x10", b"x"], b"\x10x", false);
         check(b"\x10\x11", &[b"\x10\x10\x11"], b"\x10", true);
+        check(b"aab", &[b"aaab!"], b"a", true);
+        check(b"abab", &[b"ab", b"aab", b"ab"], b"aba", true);
         check(b"", &[b"\x10\x11"], b"\x10\x11", false);
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use corten_model::container::ContainerConfig;
 use corten_model::mount::MountSource;
-use corten_model::namespace::{IpcMode, NetworkMode, PidMode};
+use corten_model::namespace::{IpcMode, NetworkMode, PidMode, UtsMode};
 use corten_model::security::SecurityOpt;
 use corten_model::{ContainerId, Invalid, Name, SandboxId, VolumeId, power};
 
 use super::{CreateRequest, Created, names, spec};
 use crate::db::containers::{self, Container, State};
 use crate::db::images::Image;
-use crate::db::{events, sandboxes, volumes};
+use crate::db::{events, images, sandboxes, volumes};
 use crate::engine::random_id;
 use crate::error::Doing;
 use crate::{Engine, Error, Result, image, journal};
@@ -51,6 +52,10 @@ pub(super) fn check(request: CreateRequest) -> Result<Checked> {
         let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
         if name.is_empty() || name.len() > 63 || !name.bytes().all(good) || name.starts_with('-') {
             return Err(Invalid::new("hostname", name, "1 to 63 of `a-z A-Z 0-9 - .`").into());
+        }
+        if config.uts == UtsMode::Host {
+            let why = "with `--uts host` the container has the host's name";
+            return Err(Invalid::new("hostname", name, why).into());
         }
     }
     Ok(Checked { request, host_userns, powers })
@@ -99,34 +104,75 @@ pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> R
     for (volume, target, _) in volumes.iter().filter(|(.., is_new)| *is_new) {
         fill_volume(engine, &container, &image, volume, target)?;
     }
+    let mut superfluous = Vec::new();
     let made = engine.database()?.write(|transaction| -> Result<Container> {
+        check_still_there(transaction, &container, own_sandbox)?;
         if own_sandbox {
             sandboxes::insert(transaction, &container.sandbox, now)?;
         }
         let container = insert_named(transaction, container, typed_name)?;
-        for (volume, target, is_new) in &volumes {
-            if *is_new {
-                volumes::insert(transaction, volume)?;
-            }
-            volumes::attach(transaction, &container.id, &volume.id, target)?;
+        for (volume, target, _) in &volumes {
+            let id = volume_row(transaction, volume, &mut superfluous)?;
+            volumes::attach(transaction, &container.id, &id, target)?;
         }
         if starting {
             super::start::mark_wanted(transaction, &container, needs_ids.then_some((&image, &taken)))?;
         }
-        let attributes = BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
+        let attributes =
+            BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
         events::record(transaction, now, "container", "create", container.id.as_str(), &attributes)?;
         Ok(container)
     });
-    if made.is_err() && has_new {
+    if has_new && (made.is_err() || !superfluous.is_empty()) {
         let new = volumes.iter().filter(|(.., is_new)| *is_new).map(|(volume, ..)| volume);
-        crate::volume::remove_data(engine, new)?;
+        crate::volume::remove_data(engine, new.filter(|v| made.is_err() || superfluous.contains(&v.id)))?;
     }
     engine.timings().mark("container row");
     made.map(|container| (container, image))
 }
 
+/// What was looked up before the transaction may be gone; a foreign key would say no more than that one failed.
+fn check_still_there(
+    connection: &rusqlite::Connection,
+    container: &Container,
+    own_sandbox: bool,
+) -> Result<()> {
+    if !images::exists(connection, &container.image_id)? {
+        return Err(Error::NoSuch { what: "image", name: container.image.clone() });
+    }
+    if !own_sandbox && !sandboxes::exists(connection, &container.sandbox)? {
+        let target = joined(&container.config).into_iter().flatten().next().cloned().unwrap_or_default();
+        return Err(Error::NoSuch { what: "container", name: target });
+    }
+    Ok(())
+}
+
+/// The row of a volume that the container mounts: the one that is there under its name, even if another command made
+/// it since we looked; else a new one. Data that was made for nothing is noted.
+fn volume_row(
+    connection: &rusqlite::Connection,
+    volume: &volumes::Volume,
+    superfluous: &mut Vec<VolumeId>,
+) -> Result<VolumeId> {
+    match volumes::by_name(connection, volume.name.as_str())? {
+        Some(known) if known.id == volume.id => Ok(known.id),
+        Some(other) => {
+            superfluous.push(volume.id.clone());
+            Ok(other.id)
+        }
+        None => {
+            volumes::insert(connection, volume)?;
+            Ok(volume.id.clone())
+        }
+    }
+}
+
 /// Inserts the row under its name, or under the next random one that is free.
-fn insert_named(connection: &rusqlite::Connection, mut container: Container, typed: bool) -> Result<Container> {
+fn insert_named(
+    connection: &rusqlite::Connection,
+    mut container: Container,
+    typed: bool,
+) -> Result<Container> {
     for attempt in 1..NAME_TRIES {
         if containers::insert(connection, &container)? {
             return Ok(container);
@@ -141,24 +187,27 @@ fn insert_named(connection: &rusqlite::Connection, mut container: Container, typ
     Err(Error::NameInUse { name: container.name.to_string(), by })
 }
 
+/// The containers whose namespaces are joined, as they were typed.
+fn joined(config: &ContainerConfig) -> [Option<&String>; 3] {
+    let network = match &config.network {
+        NetworkMode::Container(target) => Some(target),
+        _ => None,
+    };
+    let ipc = match &config.ipc {
+        IpcMode::Container(target) => Some(target),
+        _ => None,
+    };
+    let pid = match &config.pid {
+        PidMode::Container(target) => Some(target),
+        _ => None,
+    };
+    [network, ipc, pid]
+}
+
 /// The sandbox of the container whose namespaces are joined, if any.
-fn sandbox_of(engine: &mut Engine, config: &corten_model::container::ContainerConfig) -> Result<Option<SandboxId>> {
+fn sandbox_of(engine: &mut Engine, config: &ContainerConfig) -> Result<Option<SandboxId>> {
     let mut found: Option<SandboxId> = None;
-    let targets = [
-        match &config.network {
-            NetworkMode::Container(target) => Some(target),
-            _ => None,
-        },
-        match &config.ipc {
-            IpcMode::Container(target) => Some(target),
-            _ => None,
-        },
-        match &config.pid {
-            PidMode::Container(target) => Some(target),
-            _ => None,
-        },
-    ];
-    for target in targets.into_iter().flatten() {
+    for target in joined(config).into_iter().flatten() {
         let sandbox = super::resolve(engine, target)?.sandbox;
         if found.as_ref().is_some_and(|f| *f != sandbox) {
             let why = "a container belongs to one sandbox, and these are of different ones";
@@ -216,9 +265,11 @@ fn fill_volume(
     volume: &volumes::Volume,
     target: &str,
 ) -> Result<()> {
-    let no_copy = container.config.mounts.iter().any(|m| {
-        m.target == target && matches!(&m.source, MountSource::Volume { no_copy: true, .. })
-    });
+    let no_copy = container
+        .config
+        .mounts
+        .iter()
+        .any(|m| m.target == target && matches!(&m.source, MountSource::Volume { no_copy: true, .. }));
     let lowers = image::lowers_top_first(engine, image);
     crate::volume::make_data(engine, &VolumeId::clone(&volume.id), (!no_copy).then_some((&lowers, target)))
 }

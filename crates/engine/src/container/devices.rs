@@ -15,8 +15,16 @@ const NODES_MAX: usize = 4096;
 /// Directories of /dev that the container has of its own.
 const OWN: [&str; 4] = ["/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd"];
 /// Nodes that every container gets from the runtime.
-const STANDARD: [&str; 8] =
-    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/console"];
+const STANDARD: [&str; 8] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+    "/dev/ptmx",
+    "/dev/console",
+];
 
 /// Nodes to make, and what the cgroup lets through.
 pub struct Resolved {
@@ -28,7 +36,13 @@ pub struct Resolved {
 
 /// Docker's default: making any node, using the harmless ones.
 fn default_rules() -> Vec<DeviceRule> {
-    let rule = |kind, major, minor, access: &str| DeviceRule { allow: true, kind, major, minor, access: access.into() };
+    let rule = |kind, major, minor, access: &str| DeviceRule {
+        allow: true,
+        kind,
+        major,
+        minor,
+        access: access.into(),
+    };
     let mut rules = vec![
         DeviceRule { allow: false, kind: 'a', major: None, minor: None, access: "rwm".into() },
         rule('c', None, None, "m"),
@@ -55,7 +69,13 @@ pub fn resolve(config: &ContainerConfig) -> Result<Resolved> {
         for node in &resolved.nodes[first..] {
             let kind = if node.kind == "b" { 'b' } else { 'c' };
             let (major, minor) = (Some(node.major), Some(node.minor));
-            resolved.rules.push(DeviceRule { allow: true, kind, major, minor, access: device.access.clone() });
+            resolved.rules.push(DeviceRule {
+                allow: true,
+                kind,
+                major,
+                minor,
+                access: device.access.clone(),
+            });
         }
     }
     Ok(resolved)
@@ -76,7 +96,10 @@ fn collect(host: &Path, container: &str, nodes: &mut Vec<Device>) -> Result<()> 
                 match collect(&entry.path(), &inner, nodes) {
                     // What isn't a device there (a socket, a plain file) is left out, as is one that just went.
                     Err(crate::Error::File { source, .. })
-                        if matches!(source.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::NotFound) => {}
+                        if matches!(
+                            source.kind(),
+                            std::io::ErrorKind::InvalidInput | std::io::ErrorKind::NotFound
+                        ) => {}
                     other => other?,
                 }
             }
@@ -106,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_device_is_found_by_its_numbers_and_a_file_is_none() {
-        let device = |text: &str| ContainerConfig { devices: vec![text.parse().unwrap()], ..Default::default() };
+        let device =
+            |text: &str| ContainerConfig { devices: vec![text.parse().unwrap()], ..Default::default() };
         let resolved = resolve(&device("/dev/zero:/dev/nought:r")).unwrap();
         let node = &resolved.nodes[0];
         assert_eq!((node.path.as_str(), node.major, node.minor), ("/dev/nought", 1, 5));

@@ -19,17 +19,26 @@ use crate::{Engine, Error, Result};
 fn running(engine: &mut Engine, target: &str) -> Result<(Container, Line)> {
     let container = resolve(engine, target)?;
     let not_running = || Error::State { name: target.to_owned(), state: "not running" };
-    let container = reconcile(engine, container)?.filter(|c| c.state.status.is_alive()).ok_or_else(not_running)?;
+    let container =
+        reconcile(engine, container)?.filter(|c| c.state.status.is_alive()).ok_or_else(not_running)?;
     match Line::connect(&engine.roots().run, &container.id) {
         Err(call::Error::NotThere) => Err(not_running()),
         line => Ok((container, line?)),
     }
 }
 
+/// Asks the keeper; one that hangs up instead of answering is tearing down.
+fn asked(line: &mut Line, request: &Request, target: &str) -> Result<Reply> {
+    match line.ask(request) {
+        Err(call::Error::HungUp) => Err(Error::State { name: target.to_owned(), state: "not running" }),
+        reply => Ok(reply?),
+    }
+}
+
 /// Opens a session with a running container. The second value says whether it has a terminal.
 pub fn attach(engine: &mut Engine, target: &str, options: AttachOptions) -> Result<(Session, bool)> {
     let (container, mut line) = running(engine, target).doing("attach to container", target)?;
-    let reply = line.ask(&Request::Attach(options)).doing("attach to container", target)?;
+    let reply = asked(&mut line, &Request::Attach(options), target).doing("attach to container", target)?;
     let terminal = matches!(reply, Reply::Attached { terminal: true });
     Ok((line.into_session(&engine.roots().run, &container.id), terminal))
 }
@@ -54,13 +63,14 @@ fn exec_in(engine: &mut Engine, target: &str, request: &ExecRequest) -> Result<(
     }
     let id = ExecId::from_bytes(random_id()?);
     let process = spec::exec_process(&container.id, &container.config, &image.config.config, request)?;
-    let reply = line.ask(&Request::Exec(Exec {
+    let exec = Request::Exec(Exec {
         id: id.clone(),
         process,
         seccomp,
         open_stdin: request.attach.is_some_and(|a| a.stdin),
         attach: request.attach,
-    }))?;
+    });
+    let reply = asked(&mut line, &exec, target)?;
     engine.timings().mark("exec started");
     let Reply::Started { .. } = reply else { return Err(call::Error::Nonsense(None).into()) };
     let session = request.attach.map(|_| line.into_session(&engine.roots().run, &container.id));

@@ -1,5 +1,7 @@
 //! `ps`.
 
+use std::collections::HashSet;
+
 use super::{ListFilter, Summary, reconcile};
 use crate::db::containers::{self, Brief};
 use crate::keeper::places;
@@ -13,7 +15,9 @@ pub fn list(engine: &mut Engine, filter: &ListFilter) -> Result<Vec<Summary>> {
     let mut briefs = containers::briefs(engine.database()?.read(), filter.all)?;
     let run = engine.roots().run.clone();
     let mut changed = false;
-    for brief in briefs.iter().filter(|b| b.state.status.is_alive()) {
+    // One that isn't said to run and has a run directory is being started, or its keeper was killed.
+    let traces = if filter.all { run_directories(&run) } else { HashSet::new() };
+    for brief in briefs.iter().filter(|b| b.state.status.is_alive() || traces.contains(b.id.short())) {
         // A keeper that holds its lock is the kernel's word that the container runs.
         if !places::is_locked(&run, &brief.id)
             && let Some(container) = containers::by_id(engine.database()?.read(), &brief.id)?
@@ -26,6 +30,12 @@ pub fn list(engine: &mut Engine, filter: &ListFilter) -> Result<Vec<Summary>> {
         briefs = containers::briefs(engine.database()?.read(), filter.all)?;
     }
     Ok(briefs.into_iter().map(summary).collect())
+}
+
+/// Short ids of the containers that have a run directory.
+fn run_directories(run: &std::path::Path) -> HashSet<String> {
+    let entries = std::fs::read_dir(run.join("c")).into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().into_string().ok()).collect()
 }
 
 fn summary(brief: Brief) -> Summary {

@@ -10,7 +10,8 @@ use corten_model::security::SecurityOpt;
 use corten_model::user::UserSpec;
 use corten_model::{ContainerId, Invalid};
 use corten_runtime::spec::{
-    Capabilities, ConsoleSize, Device, IdMapping, Linux, Mount, Namespace, NsKind, Process, Rlimit, Root, Spec, User,
+    Capabilities, ConsoleSize, Device, IdMapping, Linux, Mount, Namespace, NsKind, Process, Rlimit, Root,
+    Spec, User,
 };
 
 use crate::keeper::protocol::Seccomp;
@@ -103,10 +104,14 @@ pub fn seccomp(config: &ContainerConfig, profile: Option<String>) -> Option<Secc
 pub fn build(inputs: Inputs<'_>) -> Result<Spec, Invalid> {
     let config = inputs.config;
     let map = |extents: &[Extent]| {
-        extents.iter().map(|e| IdMapping { container_id: e.inside, host_id: e.outside, size: e.count }).collect()
+        extents
+            .iter()
+            .map(|e| IdMapping { container_id: e.inside, host_id: e.outside, size: e.count })
+            .collect()
     };
     let open = config.privileged || config.security.contains(&SecurityOpt::SystemPathsUnconfined);
-    let paths = |list: &[&str]| if open { Vec::new() } else { list.iter().map(|p| (*p).to_owned()).collect() };
+    let paths =
+        |list: &[&str]| if open { Vec::new() } else { list.iter().map(|p| (*p).to_owned()).collect() };
     let has_uts = config.uts == UtsMode::Private;
     Ok(Spec {
         oci_version: "1.2.0".into(),
@@ -141,17 +146,26 @@ fn process(inputs: &Inputs<'_>) -> Result<Process, Invalid> {
         env: environment(inputs.id, config, image),
         cwd: working_dir(config, image),
         capabilities: Some(capability_sets(capabilities(config))),
-        rlimits: config
-            .ulimits
-            .iter()
-            .map(|u| Rlimit { kind: format!("RLIMIT_{}", u.name.to_uppercase()), soft: u.soft, hard: u.hard })
-            .collect(),
+        rlimits: rlimits(config),
         no_new_privileges: config.security.contains(&SecurityOpt::NoNewPrivileges(true)),
-        apparmor_profile: config.security.iter().find_map(|option| match option {
-            SecurityOpt::AppArmor(profile) if profile != "unconfined" => Some(profile.clone()),
-            _ => None,
-        }),
+        apparmor_profile: apparmor_profile(config),
         ..Process::default()
+    })
+}
+
+fn rlimits(config: &ContainerConfig) -> Vec<Rlimit> {
+    let limit = |u: &corten_model::ulimit::Ulimit| Rlimit {
+        kind: format!("RLIMIT_{}", u.name.to_uppercase()),
+        soft: u.soft,
+        hard: u.hard,
+    };
+    config.ulimits.iter().map(limit).collect()
+}
+
+fn apparmor_profile(config: &ContainerConfig) -> Option<String> {
+    config.security.iter().find_map(|option| match option {
+        SecurityOpt::AppArmor(profile) if profile != "unconfined" => Some(profile.clone()),
+        _ => None,
     })
 }
 
@@ -174,7 +188,8 @@ pub fn exec_process(
         Some(user) => user.clone(),
         None => user(config, image)?,
     };
-    let size = request.attach.and_then(|a| a.size).map(|(rows, cols)| ConsoleSize { height: rows, width: cols });
+    let size =
+        request.attach.and_then(|a| a.size).map(|(rows, cols)| ConsoleSize { height: rows, width: cols });
     Ok(Process {
         terminal: request.tty,
         console_size: size.filter(|_| request.tty),
@@ -183,14 +198,22 @@ pub fn exec_process(
         env,
         cwd: request.working_dir.clone().unwrap_or_else(|| working_dir(config, image)),
         capabilities: Some(capability_sets(caps)),
-        no_new_privileges: config.security.contains(&SecurityOpt::NoNewPrivileges(true)) && !request.privileged,
+        rlimits: rlimits(config),
+        no_new_privileges: config.security.contains(&SecurityOpt::NoNewPrivileges(true))
+            && !request.privileged,
+        apparmor_profile: apparmor_profile(config).filter(|_| !request.privileged),
         ..Process::default()
     })
 }
 
 fn capability_sets(set: CapSet) -> Capabilities {
     let list: Vec<_> = set.iter().collect();
-    Capabilities { bounding: list.clone(), effective: list.clone(), permitted: list, ..Capabilities::default() }
+    Capabilities {
+        bounding: list.clone(),
+        effective: list.clone(),
+        permitted: list,
+        ..Capabilities::default()
+    }
 }
 
 fn user(config: &ContainerConfig, image: &ImageDefaults) -> Result<UserSpec, Invalid> {
@@ -274,7 +297,9 @@ fn mounts(inputs: &Inputs<'_>) -> Vec<Mount> {
     ];
     match &config.ipc {
         IpcMode::None => {}
-        IpcMode::Host => mounts.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"])),
+        IpcMode::Host => {
+            mounts.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"]))
+        }
         _ => {
             let options = ["nosuid", "noexec", "nodev", "mode=1777", &shm_size];
             mounts.push(mount("/dev/shm", "tmpfs", "shm", &options));
@@ -326,7 +351,12 @@ fn asked_mount(inputs: &Inputs<'_>, spec: &corten_model::mount::MountSpec) -> Op
             all.push(access.into());
             all.extend(size_bytes.map(|s| format!("size={s}")));
             all.push(format!("mode={:o}", mode.unwrap_or(0o1777)));
-            Mount { destination: spec.target.clone(), kind: "tmpfs".into(), source: "tmpfs".into(), options: all }
+            Mount {
+                destination: spec.target.clone(),
+                kind: "tmpfs".into(),
+                source: "tmpfs".into(),
+                options: all,
+            }
         }
     })
 }
@@ -363,7 +393,10 @@ mod tests {
         build(Inputs {
             id: &id,
             config,
-            image: &ImageDefaults { env: Some(vec!["PATH=/p".into(), "A=image".into()]), ..Default::default() },
+            image: &ImageDefaults {
+                env: Some(vec!["PATH=/p".into(), "A=image".into()]),
+                ..Default::default()
+            },
             command: &["sh".into()],
             map,
             generated: "/run/x",
@@ -377,7 +410,8 @@ mod tests {
 
     #[test]
     fn the_environment_is_defaults_then_image_then_typed() {
-        let config = ContainerConfig { env: vec!["A=typed".into(), "B=".into(), "PATH".into()], ..Default::default() };
+        let config =
+            ContainerConfig { env: vec!["A=typed".into(), "B=".into(), "PATH".into()], ..Default::default() };
         assert_eq!(spec(&config, None, &[]).process.env, ["HOSTNAME=abababababab", "A=typed", "B="]);
     }
 
@@ -397,10 +431,17 @@ mod tests {
     fn mounts_come_parents_first_and_replace_defaults() {
         let parse = |t: &str| corten_model::mount::parse_volume(t).unwrap();
         let config = ContainerConfig {
-            mounts: vec![parse("/a:/x/y/z"), parse("/b:/x"), parse("vol:/dev/shm:ro"), parse("/h:/etc/hosts")],
+            mounts: vec![
+                parse("/a:/x/y/z"),
+                parse("/b:/x"),
+                parse("vol:/dev/shm:ro"),
+                parse("/h:/etc/hosts"),
+            ],
             ..Default::default()
         };
-        let mounts = spec(&config, None, &[("/dev/shm".into(), "/v/data".into()), ("/anon".into(), "/v/2".into())]).mounts;
+        let mounts =
+            spec(&config, None, &[("/dev/shm".into(), "/v/data".into()), ("/anon".into(), "/v/2".into())])
+                .mounts;
         let at = |path: &str| mounts.iter().position(|m| m.destination == path).unwrap();
         assert!(at("/x") < at("/x/y/z"));
         assert_eq!(mounts[at("/dev/shm")].source, "/v/data");

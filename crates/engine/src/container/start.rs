@@ -21,8 +21,8 @@ use crate::db::containers::{self, Container};
 use crate::db::images::Image;
 use crate::db::{images, sandboxes, volumes};
 use crate::error::{Doing, OnFile};
-use crate::keeper::protocol::{Join, LogLimits, Prepare, Reply, Request, Start};
 use crate::keeper::places;
+use crate::keeper::protocol::{Join, LogLimits, Prepare, Reply, Request, Start};
 use crate::{Engine, Error, Result, ids};
 
 /// The longest seccomp profile that is read.
@@ -41,7 +41,11 @@ pub fn run(engine: &mut Engine, request: CreateRequest, attach: Option<AttachOpt
     crate::steps::reached("cli.created");
     let auto_remove = container.config.auto_remove;
     let (id, name) = (container.id.clone(), container.name.clone());
-    match launch(engine, container, &image, line, host_devices, attach) {
+    let launched = match line.say(&prepare(engine, &container, &host_devices, false)) {
+        Ok(()) => launch(engine, container, &image, line, host_devices, attach),
+        Err(error) => Err(error.into()),
+    };
+    match launched {
         Ok(started) => Ok(started),
         Err(error) => {
             give_up(engine, &id, auto_remove)?;
@@ -63,19 +67,48 @@ pub fn start(engine: &mut Engine, target: &str, attach: Option<AttachOptions>) -
         return Err(Error::NoSuch { what: "container", name: target.to_owned() });
     };
     if container.state.status.is_alive() {
-        // As Docker: starting what runs is no error.
-        return Ok(Started { id, session: None, warnings: Vec::new() });
+        return running_already(engine, target, id, attach);
     }
-    let started = start_stopped(engine, container, attach);
-    if started.is_err() {
-        give_up(engine, &id, false)?;
+    match start_stopped(engine, container, attach) {
+        Ok(Some(started)) => Ok(started),
+        Ok(None) => running_already(engine, target, id, attach),
+        Err(error) => {
+            give_up(engine, &id, false)?;
+            Err(error).doing("start container", target)
+        }
     }
-    started.doing("start container", target)
 }
 
-fn start_stopped(engine: &mut Engine, container: Container, attach: Option<AttachOptions>) -> Result<Started> {
-    let line = Line::spawn()?;
+/// As Docker: starting what runs is no error; who wants its streams gets them.
+fn running_already(
+    engine: &mut Engine,
+    target: &str,
+    id: ContainerId,
+    attach: Option<AttachOptions>,
+) -> Result<Started> {
+    let session = attach.map(|options| super::attach(engine, target, options)).transpose()?;
+    Ok(Started { id, session: session.map(|(session, _)| session), warnings: Vec::new() })
+}
+
+/// `None`: somebody else started it at the same time.
+fn start_stopped(
+    engine: &mut Engine,
+    container: Container,
+    attach: Option<AttachOptions>,
+) -> Result<Option<Started>> {
+    let mut line = Line::spawn()?;
     let host_devices = devices::resolve(&container.config)?;
+    // From its answer on the keeper holds the lock: the row and the ids that follow are ours alone to change.
+    match line.ask(&prepare(engine, &container, &host_devices, true)) {
+        Err(error) if error.kind() == corten_model::Kind::Conflict => return Ok(None),
+        reply => drop(reply?),
+    }
+    let gone = || Error::NoSuch { what: "container", name: container.name.to_string() };
+    if let Some(volumes) = engine.fold(&container.id)? {
+        super::remove_bytes(engine, &container.id, &volumes)?;
+        return Err(gone());
+    }
+    let container = containers::by_id(engine.database()?.read(), &container.id)?.ok_or_else(gone)?;
     let image = images::by_id(engine.database()?.read(), &container.image_id)?;
     let image = image.ok_or_else(|| Error::NoSuch { what: "image", name: container.image.clone() })?;
     let host_userns = corten_model::power::decide(&container.config)?.0;
@@ -84,7 +117,7 @@ fn start_stopped(engine: &mut Engine, container: Container, attach: Option<Attac
     engine
         .database()?
         .write(|transaction| mark_wanted(transaction, &container, needs_ids.then_some((&image, &taken))))?;
-    launch(engine, container, &image, line, host_devices, attach)
+    launch(engine, container, &image, line, host_devices, attach).map(Some)
 }
 
 /// Notes that the container shall run, and gives its sandbox ids unless another container of it has them already.
@@ -125,10 +158,37 @@ fn high_ids(container: &Container, image: &Image) -> Vec<u32> {
     all.into_iter().collect()
 }
 
-/// After a start that failed: the ids go back; a `--rm` container goes.
+/// After a start that failed: what its keeper left and the ids go back; a `--rm` container goes.
+///
+/// Not if it runs all the same: somebody else started it, or its keeper was killed after it had journalled the start.
 fn give_up(engine: &mut Engine, id: &ContainerId, remove: bool) -> Result<()> {
+    let run = engine.roots().run.clone();
+    let dir = places::directory(&run, id);
+    if !dir.exists() {
+        return take_back(engine, id, remove).map(drop);
+    }
+    let Some(_lock) = places::lock(&run, id).on("take the lock of", &dir)? else { return Ok(()) };
+    if take_back(engine, id, remove)? {
+        // The lock made the directory, if the keeper had removed it.
+        places::remove(&run, id);
+    }
+    Ok(())
+}
+
+/// `false`: it runs.
+fn take_back(engine: &mut Engine, id: &ContainerId, remove: bool) -> Result<bool> {
+    if let Some(volumes) = engine.fold(id)? {
+        super::remove_bytes(engine, id, &volumes)?;
+        return Ok(true);
+    }
+    let Some(container) = containers::by_id(engine.database()?.read(), id)? else { return Ok(true) };
+    if container.state.status.is_alive() {
+        return Ok(false);
+    }
+    if places::directory(&engine.roots().run, id).exists() {
+        reconcile::clean_up(engine, id)?;
+    }
     let gone = engine.database()?.write(|transaction| -> Result<Vec<volumes::Volume>> {
-        let Some(container) = containers::by_id(transaction, id)? else { return Ok(Vec::new()) };
         if remove {
             return crate::fold::remove_rows(transaction, &container, true);
         }
@@ -139,10 +199,29 @@ fn give_up(engine: &mut Engine, id: &ContainerId, remove: bool) -> Result<()> {
     if remove {
         super::remove_bytes(engine, id, &gone)?;
     }
-    Ok(())
+    Ok(true)
 }
 
-/// The conversation with the keeper, from its first words to the running process.
+/// The first words to a new keeper.
+fn prepare(
+    engine: &Engine,
+    container: &Container,
+    host_devices: &devices::Resolved,
+    confirm: bool,
+) -> Request {
+    Request::Prepare(Prepare {
+        id: container.id.clone(),
+        data: engine.roots().data.clone(),
+        run: engine.roots().run.clone(),
+        rootless: engine.is_rootless(),
+        resources: container.config.resources.clone().completed(),
+        devices: host_devices.rules.clone(),
+        adopt: false,
+        confirm,
+    })
+}
+
+/// The conversation with the keeper, from the plan to the running process.
 fn launch(
     engine: &mut Engine,
     container: Container,
@@ -153,15 +232,6 @@ fn launch(
 ) -> Result<Started> {
     let roots = engine.roots().clone();
     let mut warnings = Vec::new();
-    line.say(&Request::Prepare(Prepare {
-        id: container.id.clone(),
-        data: roots.data.clone(),
-        run: roots.run.clone(),
-        rootless: engine.is_rootless(),
-        resources: container.config.resources.clone().completed(),
-        devices: host_devices.rules.clone(),
-        adopt: false,
-    }))?;
     let request = plan(engine, &container, image, host_devices, attach, &mut warnings)?;
     engine.timings().mark("plan");
     let reply = line.ask(&Request::Start(request))?;
@@ -195,7 +265,9 @@ fn plan(
     let map = id_map(engine, container, image, warnings)?;
     let volumes: Vec<(String, String)> = volumes::of_container(engine.database()?.read(), &container.id)?
         .into_iter()
-        .map(|(volume, target)| (target, engine.store().volume_data(&volume.id).to_string_lossy().into_owned()))
+        .map(|(volume, target)| {
+            (target, engine.store().volume_data(&volume.id).to_string_lossy().into_owned())
+        })
         .collect();
     let profile = config.security.iter().find_map(|option| match option {
         SecurityOpt::SeccompProfile(path) => Some(read_profile(Path::new(path))),
@@ -206,7 +278,10 @@ fn plan(
     let joined: Vec<NsKind> = join.iter().flat_map(|j| j.kinds.iter()).filter_map(|k| kind_of(k)).collect();
     let mut lowers = image::lowers_top_first(engine, image);
     if lowers.is_empty() {
-        return Err(Error::Unsupported { what: format!("an image without layers ({})", container.image), when: "to run" });
+        return Err(Error::Unsupported {
+            what: format!("an image without layers ({})", container.image),
+            when: "to run",
+        });
     }
     lowers.push(engine.store().skeleton());
     Ok(Start {
@@ -255,7 +330,9 @@ fn check_binds(container: &Container) -> Result<()> {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && *create => {
                 std::fs::create_dir_all(path).on("make the bind source", path)?;
             }
-            other => drop(other.on("find the bind source", path)?),
+            other => {
+                other.on("find the bind source", path)?;
+            }
         }
     }
     Ok(())
@@ -282,12 +359,14 @@ fn id_map(
         return Ok(Some(map));
     }
     let range = sandboxes::range(engine.database()?.read(), &container.sandbox)?;
-    let host_userns = corten_model::power::decide(&container.config)?.0;
-    Ok(range.filter(|_| !host_userns).map(|(base, count)| {
-        // A sandbox that another container began may lack the second range: what runs in it has that map anyway.
-        let high = if count > DEFAULT_RANGE { high_ids(container, image) } else { Vec::new() };
-        IdMap::with_high(base, &high)
-    }))
+    if corten_model::power::decide(&container.config)?.0 {
+        return Ok(None);
+    }
+    // Without ids it must not run at all: no map would mean the host's user namespace.
+    let (base, count) = range.ok_or(Error::NoIds(DEFAULT_RANGE))?;
+    // A sandbox that another container began may lack the second range: what runs in it has that map anyway.
+    let high = if count > DEFAULT_RANGE { high_ids(container, image) } else { Vec::new() };
+    Ok(Some(IdMap::with_high(base, &high)))
 }
 
 /// The namespaces that the container takes from others: those that it named, and its sandbox's user namespace with
@@ -296,32 +375,56 @@ fn join(engine: &mut Engine, container: &Container) -> Result<Vec<Join>> {
     let config = &container.config;
     let mut joins: Vec<Join> = Vec::new();
     let asked = [
-        ("net", match &config.network {
-            NetworkMode::Container(target) => Some(target),
-            _ => None,
-        }),
-        ("ipc", match &config.ipc {
-            IpcMode::Container(target) => Some(target),
-            _ => None,
-        }),
-        ("pid", match &config.pid {
-            PidMode::Container(target) => Some(target),
-            _ => None,
-        }),
+        (
+            "net",
+            match &config.network {
+                NetworkMode::Container(target) => Some(target),
+                _ => None,
+            },
+        ),
+        (
+            "ipc",
+            match &config.ipc {
+                IpcMode::Container(target) => Some(target),
+                _ => None,
+            },
+        ),
+        (
+            "pid",
+            match &config.pid {
+                PidMode::Container(target) => Some(target),
+                _ => None,
+            },
+        ),
     ];
     for (kind, target) in asked {
         let Some(target) = target else { continue };
         let other = super::resolve(engine, target)?;
         let other = reconcile::reconcile(engine, other)?.filter(|c| c.state.status == Status::Running);
         let other = other.ok_or_else(|| Error::State { name: target.clone(), state: "not running" })?;
+        if kind == "ipc" && matches!(other.config.ipc, IpcMode::Private | IpcMode::None) {
+            let why = "it keeps its IPC namespace to itself: start it with `--ipc shareable`";
+            return Err(corten_model::Invalid::new("IPC namespace of container", target, why).into());
+        }
+        if !corten_model::power::decide(config)?.0 && !other.host_powers.is_empty() {
+            // Its namespaces belong to the host's user namespace: nothing of ours could be set up in them.
+            return Err(Error::Unsupported {
+                what: format!("joining container `{target}`, which runs in the host's user namespace,"),
+                when: "from another one: use `--userns=host`",
+            });
+        }
         add_join(&mut joins, &other, kind)?;
     }
     if joins.is_empty() && config.network == NetworkMode::None {
         // Containers that joined this one may still run: their network is its network.
         for id in containers::alive_in_sandbox(engine.database()?.read(), &container.sandbox)? {
             let other = containers::by_id(engine.database()?.read(), &id)?;
-            let Some(other) = other.filter(|o| matches!(o.config.network, NetworkMode::Container(_))) else { continue };
-            let Some(other) = reconcile::reconcile(engine, other)?.filter(|o| o.state.status == Status::Running) else {
+            let Some(other) = other.filter(|o| matches!(o.config.network, NetworkMode::Container(_))) else {
+                continue;
+            };
+            let Some(other) =
+                reconcile::reconcile(engine, other)?.filter(|o| o.state.status == Status::Running)
+            else {
                 continue;
             };
             add_join(&mut joins, &other, "net")?;

@@ -110,7 +110,8 @@ pub fn kill(engine: &mut Engine, target: &str, signal: Signal) -> Result<()> {
 fn kill_resolved(engine: &mut Engine, target: &str, signal: Signal) -> Result<()> {
     let container = resolve(engine, target)?;
     let not_running = || Error::State { name: target.to_owned(), state: "not running" };
-    let container = reconcile(engine, container)?.filter(|c| c.state.status.is_alive()).ok_or_else(not_running)?;
+    let container =
+        reconcile(engine, container)?.filter(|c| c.state.status.is_alive()).ok_or_else(not_running)?;
     if signal == Signal::KILL {
         // As Docker: when `kill` returns, a container that was killed has ended.
         return end(engine, &container, signal, None);

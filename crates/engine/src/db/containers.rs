@@ -10,6 +10,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Error, Result, doing};
 
+/// Execs of a container that are remembered after their end: health checks would make thousands a day.
+const EXECS_KEPT: i64 = 100;
+
 /// One container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
@@ -77,7 +80,8 @@ impl State {
     }
 }
 
-const COLUMNS: &str = "id, name, image, image_id, sandbox, config, command, host_powers, status, stopped_by, boot_id, pid,
+const COLUMNS: &str =
+    "id, name, image, image_id, sandbox, config, command, host_powers, status, stopped_by, boot_id, pid,
     pid_start_ticks, exit_code, oom_killed, error, started_ns, finished_ns, created_ns, journal_offset";
 
 struct Raw {
@@ -179,13 +183,15 @@ fn mount_names(config: &ContainerConfig) -> Vec<&str> {
 /// The container with this full id.
 pub fn by_id(connection: &Connection, id: &ContainerId) -> Result<Option<Container>> {
     let query = format!("SELECT {COLUMNS} FROM containers WHERE id = ?1");
-    doing("look a container up", connection.query_row(&query, [id.as_str()], raw).optional())?.map(parse).transpose()
+    doing("look a container up", connection.query_row(&query, [id.as_str()], raw).optional())?
+        .map(parse)
+        .transpose()
 }
 
 /// Containers that `target` can mean: the one of that id, else of that name, else those whose id begins with it.
 pub fn matching(connection: &Connection, target: &str) -> Result<Vec<Container>> {
     let target = target.strip_prefix('/').unwrap_or(target);
-    let query = format!("SELECT {COLUMNS} FROM containers WHERE id = ?1 OR name = ?1");
+    let query = format!("SELECT {COLUMNS} FROM containers WHERE id = ?1 OR name = ?1 ORDER BY id = ?1 DESC");
     let exact = doing("look a container up", connection.query_row(&query, [target], raw).optional())?;
     if let Some(exact) = exact {
         return Ok(vec![parse(exact)?]);
@@ -211,7 +217,9 @@ pub fn all_ids(connection: &Connection) -> Result<Vec<ContainerId>> {
 
 /// Containers that were to be started and have not: a start is under way, or the command that did it was killed.
 pub fn wanted_but_created(connection: &Connection) -> Result<Vec<Container>> {
-    let query = format!("SELECT {COLUMNS} FROM containers WHERE wanted = 'running' AND status IN ('created', 'exited')");
+    let query = format!(
+        "SELECT {COLUMNS} FROM containers WHERE wanted = 'running' AND status IN ('created', 'exited')"
+    );
     let mut statement = doing("list containers", connection.prepare(&query))?;
     let rows = doing("list containers", statement.query_map([], raw))?;
     rows.map(|row| parse(doing("list containers", row)?)).collect()
@@ -231,7 +239,10 @@ fn ids(connection: &Connection, query: &str) -> Result<Vec<ContainerId>> {
     let rows = doing("list containers", statement.query_map([], |row| row.get::<_, String>(0)))?;
     rows.map(|row| {
         let id = doing("list containers", row)?;
-        id.parse().map_err(|e: corten_model::Invalid| Error::Corrupt { column: "containers.id", why: e.to_string() })
+        id.parse().map_err(|e: corten_model::Invalid| Error::Corrupt {
+            column: "containers.id",
+            why: e.to_string(),
+        })
     })
     .collect()
 }
@@ -267,13 +278,17 @@ pub fn briefs(connection: &Connection, all: bool) -> Result<Vec<Brief>> {
     let columns = COLUMNS.replacen("config", "''", 1);
     let query = format!("SELECT {columns}, labels, mounts FROM containers {filter} ORDER BY seq DESC");
     let mut statement = doing("list containers", connection.prepare(&query))?;
-    let rows = statement.query_map([], |row| Ok((raw(row)?, row.get::<_, String>(20)?, row.get::<_, String>(21)?)));
+    let rows =
+        statement.query_map([], |row| Ok((raw(row)?, row.get::<_, String>(20)?, row.get::<_, String>(21)?)));
     let mut briefs = Vec::new();
     for row in doing("list containers", rows)? {
         let (mut raw, labels, mounts) = doing("list containers", row)?;
         raw.texts[5] = "{}".into();
         let container = parse(raw)?;
-        let corrupt = |e: serde_json::Error| Error::Corrupt { column: "containers.labels or mounts", why: e.to_string() };
+        let corrupt = |e: serde_json::Error| Error::Corrupt {
+            column: "containers.labels or mounts",
+            why: e.to_string(),
+        };
         briefs.push(Brief {
             id: container.id,
             name: container.name,
@@ -291,7 +306,12 @@ pub fn briefs(connection: &Connection, all: bool) -> Result<Vec<Brief>> {
 }
 
 /// Writes what was learned, and up to where the journal is folded.
-pub fn set_state(connection: &Connection, id: &ContainerId, state: &State, journal_offset: u64) -> Result<()> {
+pub fn set_state(
+    connection: &Connection,
+    id: &ContainerId,
+    state: &State,
+    journal_offset: u64,
+) -> Result<()> {
     let update = "UPDATE containers SET status = ?2, stopped_by = ?3, boot_id = ?4, pid = ?5, pid_start_ticks = ?6,
         exit_code = ?7, oom_killed = ?8, error = ?9, started_ns = ?10, finished_ns = ?11, journal_offset = ?12,
         wanted = CASE WHEN ?2 IN ('running', 'paused', 'restarting') THEN 'running' ELSE 'stopped' END
@@ -314,6 +334,16 @@ pub fn set_state(connection: &Connection, id: &ContainerId, state: &State, journ
     Ok(())
 }
 
+/// Writes up to where the journal is folded, and nothing else.
+pub fn set_journal_offset(connection: &Connection, id: &ContainerId, offset: u64) -> Result<()> {
+    let update = "UPDATE containers SET journal_offset = ?2 WHERE id = ?1";
+    doing(
+        "write how far a journal is read",
+        connection.execute(update, params![id.as_str(), offset as i64]),
+    )?;
+    Ok(())
+}
+
 /// Notes what is wanted of a container.
 pub fn set_wanted(connection: &Connection, id: &ContainerId, running: bool) -> Result<()> {
     let wanted = if running { "running" } else { "stopped" };
@@ -331,7 +361,10 @@ pub fn set_external(connection: &Connection, id: &ContainerId, external: &str) -
 
 /// Removes a container's row, and those that hang on it.
 pub fn remove(connection: &Connection, id: &ContainerId) -> Result<bool> {
-    Ok(doing("remove a container", connection.execute("DELETE FROM containers WHERE id = ?1", [id.as_str()]))? > 0)
+    Ok(doing(
+        "remove a container",
+        connection.execute("DELETE FROM containers WHERE id = ?1", [id.as_str()]),
+    )? > 0)
 }
 
 /// Inserts an exec that started.
@@ -345,6 +378,16 @@ pub fn insert_exec(
     let insert = "INSERT OR IGNORE INTO execs (id, container, command, started_ns) VALUES (?1, ?2, ?3, ?4)";
     let values = params![exec.as_str(), container.as_str(), json(&command), started_ns];
     doing("insert an exec", connection.execute(insert, values))?;
+    let forget = "DELETE FROM execs WHERE container = ?1 AND exit_code IS NOT NULL AND rowid <=
+        (SELECT rowid FROM execs WHERE container = ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2)";
+    doing("forget old execs", connection.execute(forget, params![container.as_str(), EXECS_KEPT]))?;
+    Ok(())
+}
+
+/// Gives the execs that are said to run the exit code of what was killed: their container ended.
+pub fn finish_all_execs(connection: &Connection, container: &ContainerId) -> Result<()> {
+    let update = "UPDATE execs SET exit_code = 137 WHERE container = ?1 AND exit_code IS NULL";
+    doing("write the exit codes of execs", connection.execute(update, [container.as_str()]))?;
     Ok(())
 }
 

@@ -27,3 +27,24 @@ pub fn record(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Database;
+
+    #[test]
+    fn the_oldest_events_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut database = Database::open(dir.path()).unwrap();
+        let over = KEPT + 500;
+        database
+            .write(|t| (0..over).try_for_each(|n| record(t, n, "container", "start", "x", &BTreeMap::new())))
+            .unwrap();
+        let query = "SELECT count(*), max(time_ns) FROM events";
+        let (count, newest): (i64, i64) =
+            database.read().query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert!((KEPT..KEPT + 64).contains(&count), "{count}");
+        assert_eq!(newest, over - 1);
+    }
+}

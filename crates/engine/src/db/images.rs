@@ -65,7 +65,8 @@ fn parse(raw: Raw) -> Result<Image> {
 
 /// Inserts an image and its layers; one that is there already stays as it is.
 pub fn insert(connection: &Connection, image: &Image) -> Result<()> {
-    let insert = "INSERT OR IGNORE INTO images (id, manifest, config, layers, size_bytes, high_ids, created_ns)
+    let insert =
+        "INSERT OR IGNORE INTO images (id, manifest, config, layers, size_bytes, high_ids, created_ns)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let values = params![
         image.id.as_str(),
@@ -107,10 +108,19 @@ pub fn by_reference(connection: &Connection, reference: &Reference) -> Result<Op
     doing("look an image up", found)?.map(parse).transpose()
 }
 
+/// Whether the image is there.
+pub fn exists(connection: &Connection, id: &Digest) -> Result<bool> {
+    let found =
+        connection.query_row("SELECT 1 FROM images WHERE id = ?1", [id.as_str()], |_| Ok(())).optional();
+    Ok(doing("look an image up", found)?.is_some())
+}
+
 /// The image with this id.
 pub fn by_id(connection: &Connection, id: &Digest) -> Result<Option<Image>> {
     let query = format!("SELECT {COLUMNS} FROM images WHERE id = ?1");
-    doing("look an image up", connection.query_row(&query, [id.as_str()], raw).optional())?.map(parse).transpose()
+    doing("look an image up", connection.query_row(&query, [id.as_str()], raw).optional())?
+        .map(parse)
+        .transpose()
 }
 
 /// Images whose id's hex digits begin with `prefix`; two are enough to know that it is ambiguous.
@@ -135,7 +145,8 @@ pub fn all(connection: &Connection) -> Result<Vec<Image>> {
 
 /// All tags with the image that each names.
 pub fn tags(connection: &Connection) -> Result<Vec<(Reference, Digest)>> {
-    let mut statement = doing("list tags", connection.prepare("SELECT reference, image_id FROM tags ORDER BY reference"))?;
+    let mut statement =
+        doing("list tags", connection.prepare("SELECT reference, image_id FROM tags ORDER BY reference"))?;
     let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
     let mut tags = Vec::new();
     for row in doing("list tags", rows)? {
@@ -148,8 +159,10 @@ pub fn tags(connection: &Connection) -> Result<Vec<(Reference, Digest)>> {
 
 /// Names of the containers that were made of this image.
 pub fn users(connection: &Connection, id: &Digest) -> Result<Vec<String>> {
-    let mut statement =
-        doing("list an image's containers", connection.prepare("SELECT name FROM containers WHERE image_id = ?1"))?;
+    let mut statement = doing(
+        "list an image's containers",
+        connection.prepare("SELECT name FROM containers WHERE image_id = ?1"),
+    )?;
     let rows = doing("list an image's containers", statement.query_map([id.as_str()], |row| row.get(0)))?;
     rows.map(|row| doing("list an image's containers", row)).collect()
 }

@@ -22,6 +22,13 @@ pub fn insert(connection: &Connection, id: &SandboxId, created_ns: i64) -> Resul
     Ok(())
 }
 
+/// Whether the sandbox is there.
+pub fn exists(connection: &Connection, id: &SandboxId) -> Result<bool> {
+    let found =
+        connection.query_row("SELECT 1 FROM sandboxes WHERE id = ?1", [id.as_str()], |_| Ok(())).optional();
+    Ok(doing("look a sandbox up", found)?.is_some())
+}
+
 /// The ids that the sandbox has now: first and count.
 pub fn range(connection: &Connection, id: &SandboxId) -> Result<Option<(u32, u32)>> {
     let query = "SELECT uid_base, uid_count FROM sandboxes WHERE id = ?1 AND uid_base IS NOT NULL";
@@ -33,7 +40,12 @@ pub fn range(connection: &Connection, id: &SandboxId) -> Result<Option<(u32, u32
 ///
 /// The search begins at a place drawn from the id, so that it ends at once while the pool is not nearly full, and
 /// ids of a container that ended are not the next one's.
-pub fn take_range(connection: &Connection, id: &SandboxId, ranges: u32, taken: &[Taken]) -> Result<Option<(u32, u32)>> {
+pub fn take_range(
+    connection: &Connection,
+    id: &SandboxId,
+    ranges: u32,
+    taken: &[Taken],
+) -> Result<Option<(u32, u32)>> {
     let slots = (END_ID - FIRST_ID) / DEFAULT_RANGE;
     let count = ranges * DEFAULT_RANGE;
     let start = u32::from_str_radix(&id.as_str()[..7], 16).expect("an id is hex") % slots;
@@ -65,7 +77,8 @@ pub fn release_range(connection: &Connection, id: &SandboxId) -> Result<()> {
 
 /// Removes the sandbox if no container belongs to it any more.
 pub fn remove_if_empty(connection: &Connection, id: &SandboxId) -> Result<()> {
-    let delete = "DELETE FROM sandboxes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM containers WHERE sandbox = ?1)";
+    let delete =
+        "DELETE FROM sandboxes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM containers WHERE sandbox = ?1)";
     doing("remove a sandbox", connection.execute(delete, [id.as_str()]))?;
     Ok(())
 }
@@ -90,7 +103,10 @@ mod tests {
                     let taken = FIRST_ID..FIRST_ID + 10;
                     let range = take_range(t, id, 2, &[taken])?.expect("there is room");
                     assert!(range.0 >= FIRST_ID + DEFAULT_RANGE, "subuid's range is left alone");
-                    assert!(seen.iter().all(|s| s.0 + s.1 <= range.0 || range.0 + range.1 <= s.0), "{seen:?} {range:?}");
+                    assert!(
+                        seen.iter().all(|s| s.0 + s.1 <= range.0 || range.0 + range.1 <= s.0),
+                        "{seen:?} {range:?}"
+                    );
                     seen.push(range);
                 }
                 release_range(t, &distinct[0])?;

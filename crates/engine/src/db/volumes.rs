@@ -45,7 +45,8 @@ const COLUMNS: &str = "id, name, labels, anonymous, created_ns";
 pub fn insert(connection: &Connection, volume: &Volume) -> Result<()> {
     let insert = "INSERT INTO volumes (id, name, labels, anonymous, created_ns) VALUES (?1, ?2, ?3, ?4, ?5)";
     let labels = serde_json::to_string(&volume.labels).expect("a map of strings is JSON");
-    let values = params![volume.id.as_str(), volume.name.as_str(), labels, volume.anonymous, volume.created_ns];
+    let values =
+        params![volume.id.as_str(), volume.name.as_str(), labels, volume.anonymous, volume.created_ns];
     doing("insert a volume", connection.execute(insert, values))?;
     Ok(())
 }
@@ -65,7 +66,12 @@ pub fn all(connection: &Connection) -> Result<Vec<Volume>> {
 }
 
 /// Notes that a container mounts a volume at `target`.
-pub fn attach(connection: &Connection, container: &ContainerId, volume: &VolumeId, target: &str) -> Result<()> {
+pub fn attach(
+    connection: &Connection,
+    container: &ContainerId,
+    volume: &VolumeId,
+    target: &str,
+) -> Result<()> {
     let insert = "INSERT INTO container_volumes (container, volume, target) VALUES (?1, ?2, ?3)";
     let values = params![container.as_str(), volume.as_str(), target];
     doing("attach a volume", connection.execute(insert, values))?;

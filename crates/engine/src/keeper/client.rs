@@ -147,3 +147,66 @@ impl AsFd for Client {
         self.socket.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::places::set_nonblocking;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    fn pair() -> (Client, OwnedFd) {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        set_nonblocking(&ours).unwrap();
+        (Client::new(ours), theirs)
+    }
+
+    #[test]
+    fn frames_come_one_by_one_however_they_were_cut() {
+        let (mut client, theirs) = pair();
+        let mut frames = Vec::new();
+        protocol::push(&mut frames, Kind::Stdin, b"abc");
+        protocol::push(&mut frames, Kind::StdinEnd, &[]);
+        assert_eq!(client.receive(), Incoming::Nothing);
+        protocol::send_all(theirs.as_fd(), &frames[..9]).unwrap();
+        assert_eq!(client.receive(), Incoming::Bytes);
+        assert_eq!(client.next_frame().unwrap(), None);
+        protocol::send_all(theirs.as_fd(), &frames[9..]).unwrap();
+        assert_eq!(client.receive(), Incoming::Bytes);
+        assert_eq!(client.next_frame().unwrap(), Some((Some(Kind::Stdin), b"abc".to_vec())));
+        assert_eq!(client.next_frame().unwrap(), Some((Some(Kind::StdinEnd), Vec::new())));
+        drop(theirs);
+        assert_eq!(client.receive(), Incoming::Gone);
+    }
+
+    #[test]
+    fn a_frame_of_input_that_is_too_long_is_refused_by_its_header() {
+        let (mut client, theirs) = pair();
+        let header = protocol::header(Kind::Stdin, protocol::STREAM_MAX + 1);
+        protocol::send_all(theirs.as_fd(), &header).unwrap();
+        assert_eq!(client.receive(), Incoming::Bytes);
+        assert!(client.next_frame().is_err());
+    }
+
+    #[test]
+    fn what_a_slow_reader_leaves_is_sent_when_it_reads_on() {
+        let (mut client, theirs) = pair();
+        let chunk = [7; protocol::STREAM_MAX];
+        let mut pushed = 0;
+        while !client.is_full() {
+            client.push(Kind::Stdout, &chunk);
+            pushed += 1;
+            client.flush().unwrap();
+        }
+        assert!(client.is_behind());
+        for _ in 0..pushed {
+            let (kind, payload) = protocol::receive_frame(&theirs).unwrap().unwrap();
+            assert_eq!((kind, payload.as_slice()), (Some(Kind::Stdout), &chunk[..]));
+            client.flush().unwrap();
+        }
+        assert!(!client.is_behind() && !client.is_full());
+        drop(theirs);
+        client.push(Kind::Stdout, b"x");
+        assert!(client.flush().is_err(), "who is gone is an error, not a signal");
+    }
+}

@@ -32,7 +32,12 @@ impl Keeper {
             None if self.reaped_by.is_none() => {
                 // A zombie still: its pidfd hangs up when its parent has reaped it.
                 self.reaped_by = Some(Instant::now() + REAP_TIMEOUT);
-                let _ = epoll::modify(&self.epoll, &process.pidfd, Source::Pidfd(key).data(), EventFlags::empty());
+                let _ = epoll::modify(
+                    &self.epoll,
+                    &process.pidfd,
+                    Source::Pidfd(key).data(),
+                    EventFlags::empty(),
+                );
                 return;
             }
             None => None,
@@ -116,7 +121,8 @@ impl Keeper {
             code,
             oom: exit.oom_killed,
             stopped_by: self.stopping.asked.then(|| "user".to_owned()),
-            unknown: unknown.then(|| "its keeper was killed and the kernel didn't keep the exit code".to_owned()),
+            unknown: unknown
+                .then(|| "its keeper was killed and the kernel didn't keep the exit code".to_owned()),
         };
         // On a full disk the line is lost; the next command finds neither keeper nor process and says so.
         let _ = self.journal.append(event);
@@ -138,7 +144,9 @@ impl Keeper {
     /// Tells everybody who is subscribed to a process that it ended.
     fn report(&mut self, process: Key, exit: Exit) {
         for key in self.clients.keys() {
-            let Some(client) = self.clients.get_mut(key).filter(|c| c.process == Some(process)) else { continue };
+            let Some(client) = self.clients.get_mut(key).filter(|c| c.process == Some(process)) else {
+                continue;
+            };
             client.push_json(Kind::Exit, &exit);
             if process != self.main {
                 client.process = None;

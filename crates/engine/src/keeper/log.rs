@@ -47,7 +47,15 @@ pub struct Log {
 impl Log {
     /// A log whose newest file is `newest`; an older run's is continued.
     pub fn new(newest: PathBuf, limits: LogLimits) -> Self {
-        Self { newest, limits, file: None, written_bytes: 0, unfinished: Default::default(), lines: Vec::new(), last_ns: 0 }
+        Self {
+            newest,
+            limits,
+            file: None,
+            written_bytes: 0,
+            unfinished: Default::default(),
+            lines: Vec::new(),
+            last_ns: 0,
+        }
     }
 
     /// Takes output as it comes; whole lines are written.
@@ -104,16 +112,34 @@ impl Log {
             self.rotate();
         }
         if self.file.is_none() {
-            let file = File::options().append(true).create(true).open(&self.newest);
-            self.file = file.ok();
-            self.written_bytes = self.file.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
+            self.open();
         }
         // A full disk must not stop the container: its output is lost to the log, as the module says.
-        if let Some(file) = &mut self.file
-            && file.write_all(&lines).is_ok()
-        {
-            self.written_bytes += lines.len() as u64;
+        let Some(file) = &mut self.file else { return };
+        match file.write_all(&lines) {
+            Ok(()) => self.written_bytes += lines.len() as u64,
+            // Half a line would spoil the next one too.
+            Err(_) => drop(file.set_len(self.written_bytes)),
         }
+    }
+
+    /// Opens the newest file; a line that a killed keeper left without end gets one.
+    fn open(&mut self) {
+        use std::os::unix::fs::FileExt;
+        let Ok(mut file) = File::options().read(true).append(true).create(true).open(&self.newest) else {
+            return;
+        };
+        let mut length = file.metadata().map_or(0, |m| m.len());
+        let mut last = [b'\n'];
+        if length > 0
+            && file.read_exact_at(&mut last, length - 1).is_ok()
+            && last != [b'\n']
+            && file.write_all(b"\n").is_ok()
+        {
+            length += 1;
+        }
+        self.written_bytes = length;
+        self.file = Some(file);
     }
 
     /// Renames each file to the next older name; the oldest goes.
@@ -149,7 +175,12 @@ mod tests {
         log.write(Stream::Stdout, b"o\nthree");
         log.finish();
         let found: Vec<_> = lines(&path).iter().map(|l| (l["log"].clone(), l["stream"].clone())).collect();
-        let expected = [("one\n", "stdout"), ("\0\"bad\"\u{fffd}\n", "stderr"), ("two\n", "stdout"), ("three", "stdout")];
+        let expected = [
+            ("one\n", "stdout"),
+            ("\0\"bad\"\u{fffd}\n", "stderr"),
+            ("two\n", "stdout"),
+            ("three", "stdout"),
+        ];
         assert_eq!(found, expected.map(|(l, s)| (l.into(), s.into())));
     }
 
@@ -166,6 +197,17 @@ mod tests {
         let sizes: Vec<_> = lines(&path).iter().map(|l| l["log"].as_str().unwrap().len()).collect();
         assert_eq!(sizes.iter().sum::<usize>(), 100_000);
         assert!(sizes[..sizes.len() - 1].iter().all(|s| *s == ENTRY_MAX_BYTES), "{sizes:?}");
+    }
+
+    #[test]
+    fn a_torn_line_is_ended_before_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x-json.log");
+        std::fs::write(&path, "{\"log\":\"half").unwrap();
+        let mut log = Log::new(path.clone(), LogLimits::default());
+        log.write(Stream::Stdout, b"whole\n");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("{\"log\":\"half\n{\"log\":\"whole\\n\""), "{text}");
     }
 
     #[test]

@@ -106,7 +106,11 @@ enum Holder {
 /// Asks the keeper that holds the lock; one that is starting answers when it knows how that went.
 fn ask_holder(run: &Path, id: &ContainerId) -> io::Result<Holder> {
     let Some(socket) = connect(run, id)? else { return Ok(Holder::Ends) };
-    rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, Some(LOCK_TIMEOUT))?;
+    rustix::net::sockopt::set_socket_timeout(
+        &socket,
+        rustix::net::sockopt::Timeout::Recv,
+        Some(LOCK_TIMEOUT),
+    )?;
     let mut frame = Vec::new();
     protocol::push_json(&mut frame, Kind::Request, &Request::Wait);
     if protocol::send_all(socket.as_fd(), &frame).is_err() {
@@ -157,7 +161,8 @@ pub fn connect(run: &Path, id: &ContainerId) -> io::Result<Option<OwnedFd>> {
         Err(Errno::NOENT) => return Ok(None),
         other => other?,
     };
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     match rustix::net::connect(&socket, &address(&dir)?) {
         Ok(()) => Ok(Some(socket)),
         Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
@@ -259,7 +264,9 @@ mod tests {
         let held = lock(run.path(), &id).unwrap().unwrap();
         let waiter = {
             let (run, id) = (run.path().to_owned(), id.clone());
-            std::thread::spawn(move || lock(&run, &id).map(|held| held.is_some() && directory(&run, &id).exists()))
+            std::thread::spawn(move || {
+                lock(&run, &id).map(|held| held.is_some() && directory(&run, &id).exists())
+            })
         };
         remove(run.path(), &id);
         drop(held);

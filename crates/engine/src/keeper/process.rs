@@ -127,3 +127,93 @@ impl Process {
         Some(status.exit_status().map(|c| c as u8).or_else(by_signal).unwrap_or(u8::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::places::{plain_pipe, set_nonblocking};
+    use rustix::process::{Pid, PidfdFlags};
+
+    fn process(input: OwnedFd) -> Process {
+        set_nonblocking(&input).unwrap();
+        let own = rustix::process::getpid();
+        Process {
+            exec: None,
+            pid: own.as_raw_pid(),
+            ticks: 0,
+            pidfd: rustix::process::pidfd_open(own, PidfdFlags::empty()).unwrap(),
+            out: None,
+            err: None,
+            input: Some(input),
+            backlog: VecDeque::new(),
+            input_ends: false,
+            held: false,
+            terminal: false,
+            exit: None,
+            adopted: false,
+        }
+    }
+
+    #[test]
+    fn input_waits_for_a_full_pipe_and_ends_after_its_last_byte() {
+        let (reader, writer) = plain_pipe().unwrap();
+        let mut process = process(writer);
+        let sent: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
+        process.backlog.extend(&sent);
+        process.input_ends = true;
+        assert!(process.feed(), "the pipe doesn't hold all of it");
+        let (mut got, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            match rustix::io::read(&reader, &mut buffer).unwrap() {
+                0 => break,
+                n => got.extend_from_slice(&buffer[..n]),
+            }
+            process.feed();
+        }
+        assert!(got == sent && process.input.is_none());
+    }
+
+    #[test]
+    fn input_that_nobody_will_read_is_dropped() {
+        let (reader, writer) = plain_pipe().unwrap();
+        let mut process = process(writer);
+        drop(reader);
+        process.backlog.extend(b"abc");
+        assert!(!process.feed());
+        assert!(process.backlog.is_empty() && process.input.is_none());
+        process.backlog.extend(b"more");
+        assert!(!process.feed() && process.backlog.is_empty());
+    }
+
+    #[test]
+    fn what_a_pipe_holds_is_known() {
+        let (reader, writer) = plain_pipe().unwrap();
+        let (_, input) = plain_pipe().unwrap();
+        let mut process = process(input);
+        process.out = Some(reader);
+        assert_eq!(process.unread_bytes(Stream::Stdout), 0);
+        rustix::io::write(&writer, b"hello").unwrap();
+        assert_eq!(process.unread_bytes(Stream::Stdout), 5);
+        assert_eq!(process.unread_bytes(Stream::Stderr), 0);
+    }
+
+    #[test]
+    fn a_code_is_collected_once_the_process_ended() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "read x; exit 9"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (_, input) = plain_pipe().unwrap();
+        let mut process = process(input);
+        process.pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+        assert_eq!(process.reap(), None);
+        drop(child.stdin.take());
+        let mut ended = [rustix::event::PollFd::new(&process.pidfd, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut ended, None).unwrap();
+        assert_eq!(process.reap(), Some(9));
+        // It is reaped: there is nothing to wait for any more.
+        let _ = child.wait();
+        assert!(process.reap().is_some(), "one that somebody else collected doesn't wake the loop for ever");
+    }
+}

@@ -338,7 +338,12 @@ pub struct Failure {
 
 impl Failure {
     /// Packs an error with its causes.
-    pub fn new(error: &dyn std::error::Error, kind: corten_model::Kind, exit_code: u8, hint: Option<String>) -> Self {
+    pub fn new(
+        error: &dyn std::error::Error,
+        kind: corten_model::Kind,
+        exit_code: u8,
+        hint: Option<String>,
+    ) -> Self {
         let mut chain = vec![error.to_string()];
         let mut source = error.source();
         while let Some(cause) = source {
@@ -402,7 +407,8 @@ mod tests {
     /// The bytes of version 1, frozen: a keeper that was started by an old binary says and understands these.
     #[test]
     fn what_version_1_says_is_still_understood() {
-        let check = |text: &str| serde_json::from_str::<Request>(text).map(|r| serde_json::to_string(&r).unwrap());
+        let check =
+            |text: &str| serde_json::from_str::<Request>(text).map(|r| serde_json::to_string(&r).unwrap());
         for request in [
             r#"{"op":"wait"}"#,
             r#"{"op":"kill","signal":15}"#,

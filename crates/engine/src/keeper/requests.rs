@@ -46,7 +46,9 @@ impl Refused {
     fn reply(&self) -> Reply {
         use corten_model::Kind as K;
         let (kind, code, hint) = match self {
-            Refused::Unknown(_) => (K::Unsupported, 125, Some("its keeper is of another version: restart it".into())),
+            Refused::Unknown(_) => {
+                (K::Unsupported, 125, Some("its keeper is of another version: restart it".into()))
+            }
             Refused::Ended => (K::Conflict, 125, None),
             Refused::Signal(..) => (K::Invalid, 125, None),
             Refused::Streams(_) | Refused::TooMany => (K::Unavailable, 125, None),
@@ -209,7 +211,9 @@ impl Keeper {
             client.streams = request.attach.unwrap_or_default();
         }
         // A journal that can't be written (a full disk) must not stop what runs: the exec's row is missing then.
-        let _ = self.journal.append(journal::Event::ExecStarted { exec: request.id, command: request.process.args });
+        let _ = self
+            .journal
+            .append(journal::Event::ExecStarted { exec: request.id, command: request.process.args });
         Ok(Some(Reply::Started { pid, ticks, warnings: started.warnings, stamps: Vec::new() }))
     }
 }

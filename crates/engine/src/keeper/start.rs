@@ -129,14 +129,18 @@ const ORIGIN: &str = "origin";
 
 /// The host's cgroups as the container's first keeper saw them: they are below the group of who started it, and the next
 /// command may come from another one.
-pub fn cgroup_host(run: &std::path::Path, id: &corten_model::ContainerId) -> Result<cgroup::Host, cgroup::Error> {
+pub fn cgroup_host(
+    run: &std::path::Path,
+    id: &corten_model::ContainerId,
+) -> Result<cgroup::Host, cgroup::Error> {
     let origin = places::directory(run, id).join(ORIGIN);
     if origin.exists() { cgroup::Host::detect_as(&origin) } else { cgroup::Host::detect() }
 }
 
 /// Takes the lock, leaves the caller's cgroup, makes the container's, listens.
 pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
-    let lock = places::lock(&request.run, &request.id).map_err(in_run("take the lock"))?.ok_or(Error::Running)?;
+    let lock =
+        places::lock(&request.run, &request.id).map_err(in_run("take the lock"))?.ok_or(Error::Running)?;
     let made = make_ready(&request);
     let (listener, cgroup, warnings) = match made {
         Ok(made) => made,

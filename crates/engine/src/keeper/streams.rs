@@ -59,7 +59,9 @@ impl Keeper {
         let kind = if stream == Stream::Stdout { Kind::Stdout } else { Kind::Stderr };
         let mut full = false;
         for client_key in self.clients.keys() {
-            let Some(client) = self.clients.get_mut(client_key).filter(|c| c.gets(key, stream)) else { continue };
+            let Some(client) = self.clients.get_mut(client_key).filter(|c| c.gets(key, stream)) else {
+                continue;
+            };
             client.push(kind, bytes);
             self.flush_client(client_key);
             full |= self.clients.get(client_key).is_some_and(|c| c.is_full());
@@ -144,7 +146,9 @@ impl Keeper {
                 let flags = if on { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
                 epoll::modify(&self.epoll, terminal, Source::Out(key).data(), flags)
             }
-            (false, _, Some(pipe)) if on => epoll::add(&self.epoll, pipe, Source::Input(key).data(), EventFlags::OUT),
+            (false, _, Some(pipe)) if on => {
+                epoll::add(&self.epoll, pipe, Source::Input(key).data(), EventFlags::OUT)
+            }
             (false, _, Some(pipe)) => epoll::delete(&self.epoll, pipe),
             _ => Ok(()),
         };

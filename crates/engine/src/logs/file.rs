@@ -49,6 +49,8 @@ impl Files {
         for n in 0..ROTATED_MAX {
             let path = rotated(&newest, n);
             match File::open(&path) {
+                // A keeper that rotates while we look moves the file that we just opened to the next name.
+                Ok(file) if open.last().is_some_and(|last| is_same(last, &file)) => {}
                 Ok(file) => open.push(file),
                 // A container that wrote nothing yet has no newest file; a keeper that rotates may lack it too.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound && n == 0 => {}
@@ -156,6 +158,12 @@ impl Files {
             if self.open.is_empty() && !self.is_rotated() {
                 return Ok(false);
             }
+            // The last lines may have come between the read and the rotation; after it there are none.
+            let count = file_again(&mut self.current, &mut chunk).map_err(&failed)?;
+            if count > 0 {
+                self.buffer.extend_from_slice(&chunk[..count]);
+                return Ok(true);
+            }
             self.current = None;
         }
     }
@@ -164,6 +172,17 @@ impl Files {
     fn is_rotated(&self) -> bool {
         let Some(Ok(current)) = self.current.as_ref().map(File::metadata) else { return false };
         std::fs::metadata(&self.newest).is_ok_and(|m| (m.dev(), m.ino()) != (current.dev(), current.ino()))
+    }
+}
+
+fn file_again(current: &mut Option<File>, chunk: &mut [u8]) -> std::io::Result<usize> {
+    current.as_mut().map_or(Ok(0), |file| file.read(chunk))
+}
+
+fn is_same(one: &File, other: &File) -> bool {
+    match (one.metadata(), other.metadata()) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
     }
 }
 
@@ -193,7 +212,11 @@ mod tests {
         assert_eq!(all(&mut files), expected);
         for tail in [0, 1, 2, 30, 31, 79, 80, 200] {
             let mut files = Files::open(path.clone(), Some(tail)).unwrap();
-            assert_eq!(all(&mut files), expected[expected.len() - (tail as usize).min(80)..], "--tail {tail}");
+            assert_eq!(
+                all(&mut files),
+                expected[expected.len() - (tail as usize).min(80)..],
+                "--tail {tail}"
+            );
         }
         log.write(Stream::Stderr, b"more\n");
         assert_eq!(all(&mut files), ["more\n"], "a reader at the end goes on");

@@ -14,6 +14,9 @@ use crate::inside::{self, LiveLists};
 use crate::keeper::places;
 use crate::{Engine, Result, container, journal};
 
+/// A container that is younger may be on its way to its first keeper.
+const START_NS: i64 = 2_000_000_000;
+
 /// Looks for everything that a crash can leave: mounts, cgroups, directories, rows.
 pub fn check(engine: &mut Engine, repair: bool) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
@@ -47,7 +50,7 @@ fn rows(engine: &mut Engine, repair: bool, findings: &mut Vec<Finding>) -> Resul
     }
     // A command that was killed between its row and the start.
     for found in containers::wanted_but_created(engine.database()?.read())? {
-        if places::is_locked(&run, &found.id) {
+        if places::is_locked(&run, &found.id) || journal::now_ns() - found.created_ns < START_NS {
             continue;
         }
         if repair {
@@ -113,9 +116,11 @@ fn cgroups(
     let run = engine.roots().run.clone();
     let on_disk = std::fs::read_dir(engine.roots().data.join("containers")).into_iter().flatten().flatten();
     let on_disk = on_disk.filter_map(|e| e.file_name().to_str()?.parse::<ContainerId>().ok());
-    let ids: HashSet<ContainerId> = known.iter().cloned().chain(on_disk).collect();
+    let ids: HashSet<ContainerId> = known.iter().cloned().chain(on_disk).chain(traced(&run)?).collect();
     for id in ids.iter().filter(|id| !places::is_locked(&run, id)) {
-        let Ok(cgroup) = crate::keeper::cgroup_host(&run, id)?.open(&crate::keeper::cgroup_path(id)) else { continue };
+        let Ok(cgroup) = crate::keeper::cgroup_host(&run, id)?.open(&crate::keeper::cgroup_path(id)) else {
+            continue;
+        };
         if !cgroup.directories().iter().any(|dir| dir.exists()) {
             continue;
         }
@@ -130,6 +135,23 @@ fn cgroups(
         });
     }
     Ok(())
+}
+
+/// Containers of which a run directory is left, and a cgroup: the directory has the beginning of the id only.
+fn traced(run: &Path) -> Result<Vec<ContainerId>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(run.join("c")).into_iter().flatten().flatten() {
+        let short = entry.file_name().to_string_lossy().into_owned();
+        let Ok(any) = format!("{short:0<64}").parse::<ContainerId>() else { continue };
+        let host = crate::keeper::cgroup_host(run, &any)?;
+        let Ok(cgroup) = host.open(&crate::keeper::cgroup_path(&any)) else { continue };
+        for parent in cgroup.directories().iter().filter_map(|dir| dir.parent()) {
+            let names = std::fs::read_dir(parent).into_iter().flatten().flatten();
+            let ids = names.filter_map(|e| e.file_name().to_str()?.parse::<ContainerId>().ok());
+            found.extend(ids.filter(|id| id.short() == short));
+        }
+    }
+    Ok(found)
 }
 
 /// Marks of journals whose container is gone.
@@ -172,7 +194,11 @@ fn store(
         if found.what == "missing" && found.path.parent().is_some_and(|p| p.ends_with("containers")) {
             continue;
         }
-        findings.push(Finding { what: found.what, object: found.path.display().to_string(), repaired: found.repaired });
+        findings.push(Finding {
+            what: found.what,
+            object: found.path.display().to_string(),
+            repaired: found.repaired,
+        });
     }
     Ok(())
 }
