@@ -97,7 +97,7 @@ impl Host {
     /// The data root.
     pub fn data_root(&self) -> PathBuf {
         match self.account {
-            None => self.path().join("data"),
+            None => self.path().join("store"),
             Some(_) => self.path().join("home/.local/share/corten"),
         }
     }
@@ -256,6 +256,14 @@ impl Host {
             Some(()) => None,
             None => Some(check()).map(|said| format!("{}{}", said.text(), said.errors())),
         }
+    }
+
+    /// Notes the containers that the store has now: their control groups have to be gone in the end, also where a
+    /// crash or `--rm` takes them away before a command prints their ids.
+    pub fn note_containers(&self) {
+        let entries = fs::read_dir(self.data_root().join("containers")).into_iter().flatten().flatten();
+        let names = entries.filter_map(|e| e.file_name().into_string().ok());
+        self.ids.borrow_mut().extend(names.filter(|name| is_id(name)));
     }
 
     fn remember(&self, output: &Output) {

@@ -1,5 +1,7 @@
 //! The kernel's doors that a container has no business at: what seccomp and capabilities answer there.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use corten_tests::{BUSYBOX, Host, busybox_files, probe};
 
 const EPERM: i32 = 1;

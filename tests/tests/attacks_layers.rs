@@ -1,5 +1,7 @@
 //! Known attacks in archives: names, links and devices that lead out of the directory they are unpacked in.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use std::fs;
 
 use corten_tests::tar::Tar;

@@ -1,5 +1,7 @@
 //! What goes wrong on purpose: each mistake has its own sentence, and leaves nothing behind.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use corten_tests::{BUSYBOX, Host};
 
 #[test]
@@ -56,7 +58,8 @@ fn flags_that_exclude_each_other() {
 #[test]
 fn a_disk_that_is_full_is_said_and_survived() {
     let host = Host::new();
-    let data = host.directory("data");
+    let data = host.data_root().display().to_string();
+    std::fs::create_dir(&data).unwrap();
     let mount =
         std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none", &data]).status();
     assert!(mount.unwrap().success());
@@ -85,7 +88,7 @@ fn a_store_of_a_newer_version_is_left_alone() {
 #[test]
 fn a_root_that_is_no_directory() {
     let host = Host::new();
-    let file = host.file("data", "x");
+    let file = host.file("store", "x");
     host.run(["images"]).refuses().stderr_has(&file);
     host.call(["run", "--rm", "hello"]).env("CORTEN_ROOT", "/proc/nothing/here").output().fails(125);
     std::fs::remove_file(file).unwrap();

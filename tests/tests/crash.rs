@@ -3,6 +3,8 @@
 //! `CORTEN_STOP_AT` makes the process that comes to a step stop itself there (crates/engine/src/steps.rs lists the
 //! steps); the test finds it stopped and kills it, alone or with the others.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use std::fs;
 
 use corten_tests::{BUSYBOX, Host, groups_of, processes_of, wait_until};
@@ -38,6 +40,7 @@ fn check(step: &str, flags: &[&str], command: &[&str], victim: Victim) {
     let session = host.call(words).env("CORTEN_STOP_AT", step).spawn();
     let what = format!("{step} {flags:?} {victim:?}");
     let pid = wait_until(&format!("somebody stops at {what}"), || stopped(&host));
+    host.note_containers();
     let client = session.pid();
     if victim == Victim::Everybody {
         kill(client);

@@ -1,5 +1,7 @@
 //! Images: import, images, rmi.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -1,5 +1,7 @@
 //! What can be asked: inspect, info, version, help.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use corten_tests::{BUSYBOX, Host};
 
 #[test]

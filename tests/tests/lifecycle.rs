@@ -1,5 +1,7 @@
 //! A container's life: create, start, stop, kill, wait, rm, ps.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use std::time::{Duration, Instant};
 
 use corten_tests::{BUSYBOX, Host, wait_until};

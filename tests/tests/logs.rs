@@ -1,5 +1,7 @@
 //! Logs: what the app wrote, as it wrote it, and never more than was agreed.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -1,5 +1,7 @@
 //! Rootless: the same commands as an ordinary user.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 

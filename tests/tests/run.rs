@@ -1,5 +1,7 @@
 //! `run`: what the process sees of itself, and what the caller sees of it.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use corten_tests::{BUSYBOX, Host, busybox_files};
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is mounted into a container: directories and files of the host, volumes, tmpfs.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use std::fs;
 use std::path::Path;
 

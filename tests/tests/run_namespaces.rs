@@ -1,5 +1,7 @@
 //! Which namespaces a container has for itself and which it shares.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use corten_tests::{BUSYBOX, Host};
 
 /// The namespace of our own process.

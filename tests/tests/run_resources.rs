@@ -1,5 +1,7 @@
 //! Limits of a container's control group, seen to hold.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use corten_tests::{BUSYBOX, Host, groups_of};
 
 /// A file of the container's group in the hierarchy that has it.

@@ -1,5 +1,7 @@
 //! What a container may do: capabilities, privileges, masks, devices, limits of a process.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use corten_tests::{BUSYBOX, Host};
 
 /// The capability sets of a process, as hexadecimal numbers.
@@ -46,7 +48,7 @@ fn privileged_has_everything_and_says_why_it_is_on_the_host() {
     ran.success().stdout_has("mounted").stdout_has("Seccomp:\t0").stdout_has("4294967295");
     host.run(["create", "--name", "priv", "--privileged", BUSYBOX, "true"]).success();
     assert_eq!(host.inspect("priv")["HostConfig"]["Privileged"], true);
-    assert!(host.run(["inspect", "p"]).text().contains("--privileged"), "inspect says why");
+    assert!(host.run(["inspect", "priv"]).text().contains("--privileged"), "inspect says why");
     let both = host.run(["run", "--rm", "--privileged", "--userns", "auto", BUSYBOX, "true"]);
     both.fails(125).stderr_has("--privileged");
 }

@@ -1,12 +1,14 @@
 //! Streams: nothing lost, nothing doubled, nothing kept in memory.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
-use corten_tests::{BUSYBOX, Host};
+use corten_tests::{BUSYBOX, Host, wait_until};
 
 const CHUNK: usize = 1 << 20;
 
@@ -50,6 +52,7 @@ fn heavy_a_gibibyte_goes_each_way_unchanged() {
     });
     let (mut received, mut total, mut peak) = (DefaultHasher::new(), 0u64, 0);
     let mut buffer = vec![0; CHUNK];
+    wait_until("it runs", || (host.run(["ps", "-q"]).lines().len() == 1).then_some(()));
     let keeper = host.keeper("one");
     while total < CHUNKS * CHUNK as u64 {
         // Whole chunks, since a hash of several writes isn't that of one.

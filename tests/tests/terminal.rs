@@ -1,5 +1,7 @@
 //! `-t`: terminals inside, and the person's own terminal outside.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use corten_tests::{BUSYBOX, Host, wait_until};
 use rustix::process::Signal;
 

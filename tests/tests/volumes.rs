@@ -1,5 +1,7 @@
 //! Volumes by name: create, ls, inspect, rm.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
 use corten_tests::{BUSYBOX, Host};
 
 #[test]

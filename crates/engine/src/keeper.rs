@@ -441,7 +441,9 @@ impl Keeper {
     /// How long to wait for events. What is past is no reason to wake up: an ended container's slow reader may take
     /// hours.
     fn timeout(&self) -> Option<Duration> {
-        let until = [self.stopping.kill_at, self.settling(), self.reaped_by].into_iter().flatten().min()?;
+        let stuck = self.clients.iter().filter_map(Client::patience_ends).min();
+        let until =
+            [self.stopping.kill_at, self.settling(), self.reaped_by, stuck].into_iter().flatten().min()?;
         Some(until.saturating_duration_since(Instant::now()))
     }
 
@@ -453,6 +455,12 @@ impl Keeper {
         }
         if self.reaped_by.is_some_and(|at| at <= Instant::now()) {
             self.process_ended(self.main);
+        }
+        let now = Instant::now();
+        for key in self.clients.keys() {
+            if self.clients.get(key).and_then(Client::patience_ends).is_some_and(|at| at <= now) {
+                self.drop_client(key);
+            }
         }
     }
 }

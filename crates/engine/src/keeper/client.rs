@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
 
@@ -12,6 +13,8 @@ use crate::logs::Stream;
 
 /// Unsent bytes of one client above which the process's output is not read: a slow reader slows the process down.
 const OUTBOX_HIGH_BYTES: usize = 256 << 10;
+/// How long a client that attached may hold a process's output back without reading anything.
+const STUCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Read at once from a client.
 const READ_BYTES: usize = 32 << 10;
 /// Capacity that an empty buffer keeps.
@@ -44,6 +47,8 @@ pub struct Client {
     pub stalled: bool,
     /// What the event loop watches its socket for.
     pub watched: EventFlags,
+    /// Since when nothing of what waits for it could be sent.
+    stuck_since: Option<Instant>,
 }
 
 impl Client {
@@ -59,6 +64,7 @@ impl Client {
             starter: false,
             stalled: false,
             watched: EventFlags::empty(),
+            stuck_since: None,
         }
     }
 
@@ -111,6 +117,7 @@ impl Client {
 
     /// Sends what can be sent now. An error is a client that is gone.
     pub fn flush(&mut self) -> io::Result<()> {
+        let before = self.sent;
         while self.sent < self.outbox.len() {
             let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
             match rustix::net::send(&self.socket, &self.outbox[self.sent..], flags) {
@@ -119,6 +126,11 @@ impl Client {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }
+        }
+        if !self.is_behind() {
+            self.stuck_since = None;
+        } else if self.sent > before || self.stuck_since.is_none() {
+            self.stuck_since = Some(Instant::now());
         }
         if self.sent == self.outbox.len() {
             self.outbox.clear();
@@ -129,6 +141,12 @@ impl Client {
             self.sent = 0;
         }
         Ok(())
+    }
+
+    /// When it is to be sent away for holding others up: it joined a process that others started, holds its output
+    /// back and has not read for a while. Whoever started the process may be as slow as a pipe's reader may.
+    pub fn patience_ends(&self) -> Option<Instant> {
+        self.stuck_since.filter(|_| self.is_full() && !self.starter).map(|since| since + STUCK_TIMEOUT)
     }
 
     /// Whether something waits to be sent.
