@@ -83,6 +83,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A seccomp profile of the user's.
+    #[error("the seccomp profile `{}` can't be used", .path.display())]
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: corten_runtime::seccomp::Error,
+    },
     /// Random bytes for an id.
     #[error("read random bytes")]
     Random(#[source] rustix::io::Errno),
@@ -146,6 +155,7 @@ impl Error {
                 std::io::ErrorKind::StorageFull => Kind::Unavailable,
                 _ => Kind::Internal,
             },
+            Error::Profile { source, .. } => source.kind(),
             Error::Random(_) => Kind::Internal,
             Error::Unsupported { .. } => Kind::Unsupported,
             Error::Database(e) => e.kind(),
@@ -185,6 +195,7 @@ impl Error {
             Error::Database(e) => e.hint(),
             Error::Storage(e) => e.hint(),
             Error::Images(e) => e.hint(),
+            Error::Profile { source, .. } => source.hint(),
             Error::Cgroup(e) => e.hint(),
             Error::Keeper(e) => e.hint(),
             Error::Inside(e) => e.hint(),

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use corten_model::ContainerId;
+use corten_model::capability::CapSet;
 use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX, IdMap};
 use corten_model::mount::MountSource;
 use corten_model::namespace::{IpcMode, NetworkMode, PidMode};
 use corten_model::security::SecurityOpt;
 use corten_model::state::Status;
 use corten_model::user::IdOrName;
+use corten_runtime::seccomp;
 use corten_runtime::spec::NsKind;
 use corten_storage::snapshot::Snapshot;
 
@@ -343,6 +345,9 @@ pub(super) fn read_profile(path: &Path) -> Result<String> {
     let file = std::fs::File::open(path).on("read the seccomp profile", path)?;
     let mut text = String::new();
     file.take(PROFILE_MAX_BYTES).read_to_string(&mut text).on("read the seccomp profile", path)?;
+    // The keeper compiles it; here it is known which file is wrong.
+    let compiled = seccomp::filter(None, &text, CapSet::ALL, (0, 0));
+    compiled.map_err(|source| Error::Profile { path: path.to_owned(), source })?;
     Ok(text)
 }
 

@@ -111,6 +111,8 @@ pub struct Prepared {
     pub _lock: File,
     /// Where callers come in, until the end.
     pub listener: Option<OwnedFd>,
+    /// The host's cgroups.
+    host: cgroup::Host,
     /// The container's cgroup.
     pub cgroup: Cgroup,
     /// What was asked for and can't be had.
@@ -142,24 +144,24 @@ pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
     let lock =
         places::lock(&request.run, &request.id).map_err(in_run("take the lock"))?.ok_or(Error::Running)?;
     let made = make_ready(&request);
-    let (listener, cgroup, warnings) = match made {
+    let (listener, host, cgroup, warnings) = match made {
         Ok(made) => made,
         Err(error) => {
             places::remove(&request.run, &request.id);
             return Err(error);
         }
     };
-    Ok(Prepared { request, _lock: lock, listener: Some(listener), cgroup, warnings, journal: None })
+    Ok(Prepared { request, _lock: lock, listener: Some(listener), host, cgroup, warnings, journal: None })
 }
 
-fn make_ready(request: &Prepare) -> Result<(OwnedFd, Cgroup, Vec<String>), Error> {
+fn make_ready(request: &Prepare) -> Result<(OwnedFd, cgroup::Host, Cgroup, Vec<String>), Error> {
     let listener = places::listen(&request.run, &request.id).map_err(in_run("make the socket"))?;
     let path = cgroup_path(&request.id);
     if request.adopt {
         let host = cgroup_host(&request.run, &request.id).map_err(Error::Cgroup)?;
         let cgroup = host.open(&path).map_err(Error::Cgroup)?;
         host.leave_for_keeper(&path).map_err(Error::Cgroup)?;
-        return Ok((listener, cgroup, Vec::new()));
+        return Ok((listener, host, cgroup, Vec::new()));
     }
     let host = cgroup::Host::detect().map_err(Error::Cgroup)?;
     let own = std::fs::read("/proc/self/cgroup").map_err(in_run("read our own cgroup for"))?;
@@ -170,12 +172,7 @@ fn make_ready(request: &Prepare) -> Result<(OwnedFd, Cgroup, Vec<String>), Error
     }
     let limits = Limits { resources: request.resources.clone(), devices: request.devices.clone() };
     let (cgroup, warnings) = host.create(&path, &limits).map_err(Error::Cgroup)?;
-    if let Err(error) = host.leave_for_keeper(&path) {
-        // The group was just made and is empty: if it can't go, `system check` finds it.
-        let _ = cgroup.remove();
-        return Err(Error::Cgroup(error));
-    }
-    Ok((listener, cgroup, warnings))
+    Ok((listener, host, cgroup, warnings))
 }
 
 /// The container's root file system as the runtime asks for it.
@@ -296,6 +293,12 @@ pub fn start(
         fallbacks: Fallbacks::default(),
         trace: Some(stamp),
     })?;
+    stamp("app runs");
+    // The caller's session, cron job or service may end and take its group along. It is done beside the app's first
+    // steps: no start waits for it.
+    if let Err(error) = prepared.host.leave_for_keeper(prepared.cgroup.path()) {
+        prepared.warnings.push(format!("its keeper stays in the caller's control group: {error}"));
+    }
     into_process(started, ours, None).map_err(in_run("watch the process"))
 }
 
