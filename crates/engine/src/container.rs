@@ -32,7 +32,7 @@ pub(crate) use reconcile::reconcile;
 pub(crate) use remove::remove_bytes;
 pub use remove::{finish, remove};
 pub use start::{run, start};
-pub use stop::{kill, stop, wait};
+pub use stop::{begin_kill, kill, stop, wait};
 
 /// What `create` and `run` need.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 //!
 //! SQLite in WAL mode. Transitions of containers commit with `synchronous=NORMAL`: no fsync, and after a power
 //! cut the newest of them may be gone, never torn. Images, tags and volumes commit with `FULL`. Nobody checkpoints
-//! on the way out: the log of a few frames stays, and [`checkpoint`] is a process of its own after an exit.
+//! on the way out: the log of a few frames stays, and [`checkpoint`] is a process of its own when it has grown.
 //!
 //! No process opens this if it, or a parent it was forked from without exec, ever had it open: SQLite's POSIX locks
 //! live in process-global state, and a forked copy believes in locks it doesn't hold. [`Database::open`] asserts it.

@@ -78,6 +78,16 @@ impl Engine {
     }
 }
 
+impl Drop for Engine {
+    /// A command that leaves a long log behind has it folded into the database, by a process that nobody waits for.
+    fn drop(&mut self) {
+        if self.database.is_some() && crate::db::wants_checkpoint(&self.roots.data) {
+            // One that can't be spawned is spawned by the next command.
+            let _ = crate::janitor::spawn_checkpoint(&self.roots.data);
+        }
+    }
+}
+
 /// The run root is on a tmpfs as a rule: the first command after a boot makes it. Only its owner may look inside.
 ///
 /// An ordinary user's may lie below /tmp, where anybody can make it first: what isn't ours is not used.

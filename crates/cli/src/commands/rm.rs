@@ -26,6 +26,9 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let mut engine = caller.engine()?;
     let options = RemoveOptions { force: args.force, volumes: args.volumes };
     let mut missing = Vec::new();
+    if args.force && args.containers.len() > 1 {
+        container::begin_kill(&mut engine, &args.containers)?;
+    }
     let outcome = several::each(&args.containers, caller, |target, caller| {
         match container::remove(&mut engine, target, options).map_err(Failure::from) {
             Ok(()) => several::say(target, caller),

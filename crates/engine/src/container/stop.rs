@@ -76,6 +76,22 @@ pub(super) fn end(
     settle(engine, container).map(drop)
 }
 
+/// Begins to kill all of these that run, without waiting: whoever then ends one after the other waits for the slowest,
+/// not for the sum. What is wrong with one is told when its turn comes.
+pub fn begin_kill(engine: &mut Engine, targets: &[String]) -> Result<()> {
+    let run = engine.roots().run.clone();
+    let request = Request::Stop { signal: Signal::KILL.number(), timeout_ms: None };
+    for target in targets {
+        let Ok(container) = resolve(engine, target) else { continue };
+        if container.state.status.is_alive()
+            && let Ok(line) = Line::connect(&run, &container.id)
+        {
+            let _ = line.say(&request);
+        }
+    }
+    Ok(())
+}
+
 /// Asks the keeper for something that subscribes to the end. `None`: it has ended.
 fn subscribe(engine: &mut Engine, container: &Container, request: &Request) -> Result<Option<Session>> {
     let run = engine.roots().run.clone();

@@ -276,7 +276,9 @@ pub fn briefs(connection: &Connection, all: bool) -> Result<Vec<Brief>> {
     let filter = if all { "" } else { "WHERE status IN ('running', 'paused', 'restarting')" };
     // The empty text stands where COLUMNS has the config.
     let columns = COLUMNS.replacen("config", "''", 1);
-    let query = format!("SELECT {columns}, labels, mounts FROM containers {filter} ORDER BY seq DESC");
+    // The plus keeps SQLite from reading the whole table in the order of its rows when few of them are alive.
+    let order = if all { "seq" } else { "+seq" };
+    let query = format!("SELECT {columns}, labels, mounts FROM containers {filter} ORDER BY {order} DESC");
     let mut statement = doing("list containers", connection.prepare(&query))?;
     let rows =
         statement.query_map([], |row| Ok((raw(row)?, row.get::<_, String>(20)?, row.get::<_, String>(21)?)));

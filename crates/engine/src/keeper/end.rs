@@ -174,7 +174,7 @@ impl Keeper {
         self.unstall_all();
     }
 
-    /// The last thing: bytes of a `--rm` container, and the database's log if it grew.
+    /// The last thing: bytes of a `--rm` container.
     pub(super) fn leave(self) {
         let request = &self.prepared.request;
         if self.auto_remove {
@@ -184,9 +184,6 @@ impl Keeper {
                 let _ = crate::inside::remove_trees(request.rootless, &[dir]);
             }
             places::remove(&request.run, &request.id);
-        }
-        if crate::db::wants_checkpoint(&request.data) {
-            let _ = crate::janitor::spawn_checkpoint(&request.data);
         }
     }
 }
