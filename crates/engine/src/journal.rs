@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use corten_model::{ContainerId, ExecId};
 use serde::{Deserialize, Serialize};
 
+/// Lines of execs that may stand in a journal without a mark.
+const EXEC_LINES_MAX: u32 = 64;
 /// Version of the lines.
 const VERSION: &str = "1";
 /// The most of a journal that is read at once.
@@ -111,6 +113,8 @@ pub struct Writer {
     places: Places,
     /// The last line has no end: its writer was killed, or the disk was full.
     torn: bool,
+    /// Lines of execs since the last mark.
+    unmarked: u32,
 }
 
 impl Writer {
@@ -122,11 +126,15 @@ impl Writer {
         if let Some(end) = file.metadata()?.len().checked_sub(1) {
             file.read_exact_at(&mut last, end)?;
         }
-        Ok(Writer { file, places, torn: last != [b'\n'] })
+        Ok(Writer { file, places, torn: last != [b'\n'], unmarked: 0 })
     }
 
     /// Appends one line, then leaves the mark: the other way round a reader could miss the line.
+    ///
+    /// Lines of execs change no container's state: they wait for the next mark, so that an exec doesn't cost the next
+    /// command a transaction. After [`EXEC_LINES_MAX`] of them they are marked all the same: a journal stays short.
     pub fn append(&mut self, event: Event) -> io::Result<()> {
+        let is_exec = matches!(event, Event::ExecStarted { .. } | Event::ExecExited { .. });
         let mut line = encode(&Line { time_ns: now_ns(), event });
         if self.torn {
             line.insert(0, '\n');
@@ -134,6 +142,11 @@ impl Writer {
         self.torn = true;
         self.file.write_all(line.as_bytes())?;
         self.torn = false;
+        self.unmarked += 1;
+        if is_exec && self.unmarked < EXEC_LINES_MAX {
+            return Ok(());
+        }
+        self.unmarked = 0;
         File::create(&self.places.mark)?;
         Ok(())
     }
@@ -312,6 +325,21 @@ mod tests {
         assert!(lines.is_empty());
         Writer::open(places.clone()).unwrap().append(exited(2)).unwrap();
         assert_eq!(read(&places, offset).unwrap().0[0].event, exited(2));
+    }
+
+    #[test]
+    fn lines_of_execs_wait_for_a_mark_but_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = ContainerId::from_bytes([7; 32]);
+        std::fs::create_dir(marks(dir.path())).unwrap();
+        let mut writer = Writer::open(Places::new(dir.path(), dir.path(), &id)).unwrap();
+        let exec = || Event::ExecExited { exec: ExecId::from_bytes([1; 32]), code: 0 };
+        for _ in 1..EXEC_LINES_MAX {
+            writer.append(exec()).unwrap();
+        }
+        assert_eq!(marked(dir.path()), []);
+        writer.append(exec()).unwrap();
+        assert_eq!(marked(dir.path()), [id]);
     }
 
     #[test]
