@@ -1,7 +1,7 @@
 //! Containers on Debian's kernel: the binary that is shipped, started as a user would, on cgroup v2.
 //!
-//! That kernel (6.1) lacks what newer ones have (`lowerdir+`, mounts into detached trees, idmapped tmpfs, exit codes
-//! of foreign processes): what passes here shows the fallbacks too.
+//! That kernel (6.1) lacks what newer ones have (`lowerdir+`, mounts into detached trees, idmapped tmpfs): what passes
+//! here shows those fallbacks too. No keeper is killed here: how an adopted container ends on it isn't shown.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
