@@ -17,6 +17,7 @@ mod help;
 mod key_values;
 mod listing;
 mod parse;
+mod prune;
 mod several;
 mod suggest;
 mod table;

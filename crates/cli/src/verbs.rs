@@ -75,11 +75,16 @@ pub const VERBS: &[Verb] = &[
     verb!(Object EXIT_FAILED ["stop", "container stop"] stop),
     verb!(Object EXIT_FAILED ["wait", "container wait"] wait),
     verb!(Noun EXIT_FAILED ["container inspect"] container::inspect),
+    verb!(Noun EXIT_FAILED ["container prune"] container::prune),
     verb!(Noun EXIT_FAILED ["image inspect"] image::inspect),
+    verb!(Noun EXIT_FAILED ["image prune"] image::prune),
     verb!(Noun EXIT_FAILED ["system check"] system::check),
+    verb!(Noun EXIT_FAILED ["system df"] system::df),
+    verb!(Noun EXIT_FAILED ["system prune"] system::prune),
     verb!(Noun EXIT_FAILED ["volume create"] volume::create),
     verb!(Noun EXIT_FAILED ["volume inspect"] volume::inspect),
     verb!(Noun EXIT_FAILED ["volume ls", "volume list"] volume::ls),
+    verb!(Noun EXIT_FAILED ["volume prune"] volume::prune),
     verb!(Noun EXIT_FAILED ["volume rm", "volume remove"] volume::rm),
 ];
 

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use corten_model::{ContainerId, Digest, Kind, VolumeId};
-use corten_storage::{Limits, Store, Unpacked, snapshot, tree};
+use corten_storage::{Account, Limits, Store, Unpacked, snapshot, tree};
 use serde::{Deserialize, Serialize};
 
 use crate::keeper::protocol::{self, Failure};
@@ -74,6 +74,10 @@ enum Job {
     MakeVolume { root: PathBuf, id: VolumeId, image: Option<(Vec<PathBuf>, String)> },
     /// Compare the store with its rows.
     Check { root: PathBuf, live: LiveLists, repair: bool },
+    /// Add up what every byte belongs to.
+    Account { root: PathBuf },
+    /// Add up the bytes of each of these trees.
+    Sizes { paths: Vec<PathBuf> },
 }
 
 /// What the rows name.
@@ -90,6 +94,8 @@ pub(crate) struct LiveLists {
 struct Outcome {
     unpacked: Option<Unpacked>,
     findings: Vec<Finding>,
+    account: Option<Account>,
+    sizes: Vec<u64>,
 }
 
 /// A finding on its way between processes.
@@ -137,6 +143,13 @@ fn perform(
                 outcome.findings.push(Finding { what, path: finding.path, repaired: finding.repaired });
             }
         }
+        Job::Account { root } => {
+            outcome.account = Some(corten_storage::account(&Store::open(&root, rootless)?)?);
+        }
+        Job::Sizes { paths } => {
+            outcome.sizes =
+                paths.iter().map(|path| tree::usage(path)).collect::<std::result::Result<_, _>>()?;
+        }
     }
     Ok(outcome)
 }
@@ -178,6 +191,20 @@ pub(crate) fn make_volume(engine: &Engine, id: &VolumeId, image: Option<(&[PathB
 pub(crate) fn check(engine: &Engine, live: LiveLists, repair: bool) -> Result<Vec<Finding>> {
     let job = Job::Check { root: engine.roots().data.clone(), live, repair };
     Ok(run(engine.is_rootless(), job, &mut io::empty())?.findings)
+}
+
+/// Adds up what every byte of the store belongs to.
+pub(crate) fn account(engine: &Engine) -> Result<Account> {
+    let job = Job::Account { root: engine.roots().data.clone() };
+    run(engine.is_rootless(), job, &mut io::empty())?.account.ok_or_else(|| Error::Silent.into())
+}
+
+/// Allocated bytes of each of these trees; 0 for what isn't there.
+pub(crate) fn sizes(engine: &Engine, paths: Vec<PathBuf>) -> Result<Vec<u64>> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(run(engine.is_rootless(), Job::Sizes { paths }, &mut io::empty())?.sizes)
 }
 
 /// Unpacks layers the way this user can.

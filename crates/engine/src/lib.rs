@@ -18,6 +18,7 @@ pub mod janitor;
 mod journal;
 pub mod keeper;
 pub mod logs;
+pub mod prune;
 pub mod roots;
 pub mod steps;
 pub mod system;

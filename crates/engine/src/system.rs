@@ -1,9 +1,11 @@
-//! The store and the host as a whole: info, check.
+//! The store and the host as a whole: info, check, the use of the disk.
 
 mod check;
+mod df;
 mod info;
 
 pub use check::check;
+pub use df::{ContainerUsage, DiskUsage, ImageUsage, RestUsage, VolumeUsage, df};
 pub use info::info;
 
 /// Something that `check` found.

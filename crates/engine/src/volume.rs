@@ -48,7 +48,8 @@ pub(crate) fn remove_data<'v>(
     inside::remove_trees(engine.is_rootless(), &volumes.filter_map(place).collect::<Vec<_>>())
 }
 
-fn present(engine: &Engine, volume: volumes::Volume) -> Volume {
+/// As callers see it.
+pub(crate) fn present(engine: &Engine, volume: volumes::Volume) -> Volume {
     Volume {
         mountpoint: engine.store().volume_data(&volume.id),
         name: volume.name,

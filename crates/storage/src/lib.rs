@@ -12,6 +12,7 @@
 //! the old state or the new one, and litter that [`check()`] recognises. Nothing here knows names, tags or rows: gc's
 //! roots are handed in as [`Live`].
 
+mod account;
 mod blobs;
 pub mod check;
 mod decompress;
@@ -29,6 +30,7 @@ pub mod tree;
 mod unpack;
 mod volumes;
 
+pub use account::{Account, ContainerBytes, LayerBytes, account};
 pub use blobs::{BLOB_BYTES_MAX, Blobs};
 pub use check::{Finding, Live, Problem, check};
 pub use decompress::decompress;

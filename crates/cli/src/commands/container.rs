@@ -1,3 +1,4 @@
 //! Commands that only `container` has.
 
 pub mod inspect;
+pub mod prune;

@@ -1,3 +1,4 @@
 //! Commands that only `image` has.
 
 pub mod inspect;
+pub mod prune;

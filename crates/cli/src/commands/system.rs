@@ -1,3 +1,5 @@
 //! Commands of `system`.
 
 pub mod check;
+pub mod df;
+pub mod prune;
