@@ -38,14 +38,16 @@ fn import_prints_the_id_and_takes_files_and_pipes() {
 #[test]
 fn a_compressed_archive_is_recognised() {
     let host = Host::new();
-    let mut gzip =
-        Command::new("gzip").arg("-1c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdin = gzip.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || stdin.write_all(&busybox_files().bytes()).unwrap());
-    let packed = gzip.wait_with_output().unwrap().stdout;
-    writer.join().unwrap();
-    host.import("packed", packed);
-    host.run(["run", "--rm", "packed", "echo", "hi"]).success().stdout_is("hi");
+    for (tool, fast) in [("gzip", "-1c"), ("zstd", "-1qc"), ("xz", "-0c"), ("bzip2", "-1c")] {
+        let mut child =
+            Command::new(tool).arg(fast).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let writer = std::thread::spawn(move || stdin.write_all(&busybox_files().bytes()).unwrap());
+        let packed = child.wait_with_output().unwrap().stdout;
+        writer.join().unwrap();
+        host.import(&format!("{tool}:packed"), packed);
+        host.run(["run", "--rm", &format!("{tool}:packed"), "echo", "hi"]).success().stdout_is("hi");
+    }
 }
 
 #[test]

@@ -19,12 +19,15 @@ const BUILD: [Package; 2] = [
 ];
 
 /// What the tests and the demo make images of and run with.
-const RUN: [Package; 6] = [
+const RUN: [Package; 9] = [
     Package { name: "busybox-static", program: "busybox", purpose: "the small image" },
     Package { name: "mmdebstrap", program: "mmdebstrap", purpose: "the Debian image" },
     Package { name: "uidmap", program: "newuidmap", purpose: "rootless containers with more than one id" },
     Package { name: "strace", program: "strace", purpose: "tests that count system calls" },
     Package { name: "util-linux", program: "setsid", purpose: "terminals for tests" },
+    Package { name: "zstd", program: "zstd", purpose: "compressed archives for tests" },
+    Package { name: "xz-utils", program: "xz", purpose: "compressed archives for tests" },
+    Package { name: "bzip2", program: "bzip2", purpose: "compressed archives for tests" },
     Package { name: "passwd", program: "useradd", purpose: "ordinary users for tests" },
 ];
 

@@ -1,8 +1,14 @@
 //! What a stream is compressed with, by its first bytes, and the plain stream.
+//!
+//! Every decoder's memory is bounded: a stream that wants a larger window than [`WINDOW_BYTES_MAX`] is an error, not an
+//! allocation. Streams of several members, frames or blocks one after another are one stream.
 
-use std::io::{BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
 
 use crate::error::Error;
 
@@ -10,61 +16,62 @@ use crate::error::Error;
 const BUFFER_BYTES: usize = 128 << 10;
 /// Bytes that tell the formats apart.
 const MAGIC_BYTES: usize = 6;
+/// Plain bytes that zstd and xz may look back on: what `zstd --long` and `xz -9` write, and no more.
+pub const WINDOW_BYTES_MAX: u64 = 128 << 20;
 
-/// The plain bytes of `reader`: gzip is unpacked, what has no known mark is passed on as it is.
+/// The plain bytes of `reader`: gzip, zstd, xz and bzip2 are unpacked, what has no known mark is passed on as it is.
 pub fn decompress<'r>(mut reader: impl Read + 'r) -> Result<Box<dyn Read + 'r>, Error> {
     let mut start = Vec::with_capacity(MAGIC_BYTES);
     reader.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut start).map_err(Error::Sniff)?;
-    let format = match start.as_slice() {
-        [0x1f, 0x8b, ..] => None,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some("zstd"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some("xz"),
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41] => Some("bzip2"),
-        [0x04, 0x22, 0x4d, 0x18, ..] => Some("lz4"),
-        [0x1f, 0x9d, ..] => Some("compress"),
-        _ => return Ok(Box::new(Cursor::new(start).chain(reader))),
-    };
-    match format {
-        Some(format) => Err(Error::Compression(format)),
-        // Several members one after another are one stream (RFC 1952, pigz, bgzip).
-        None => {
-            let whole = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(start).chain(reader));
-            Ok(Box::new(MultiGzDecoder::new(whole)))
+    let mut magic = [0; MAGIC_BYTES];
+    magic[..start.len()].copy_from_slice(&start);
+    let whole = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(start).chain(reader));
+    Ok(match magic {
+        [0x1f, 0x8b, ..] => Named::new("gzip", MultiGzDecoder::new(whole)),
+        // The second is a skippable frame, which may come first.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(whole).map_err(Error::Sniff)?;
+            decoder.window_log_max(WINDOW_BYTES_MAX.ilog2()).map_err(Error::Sniff)?;
+            Named::new("zstd", decoder)
         }
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => {
+            let stream = Stream::new_stream_decoder(WINDOW_BYTES_MAX, CONCATENATED);
+            Named::new("xz", XzDecoder::new_stream(whole, stream.map_err(|e| Error::Sniff(e.into()))?))
+        }
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41] => Named::new("bzip2", MultiBzDecoder::new(whole)),
+        [0x04, 0x22, 0x4d, 0x18, ..] => return Err(Error::Compression("lz4")),
+        [0x1f, 0x9d, ..] => return Err(Error::Compression("compress")),
+        _ => Box::new(whole),
+    })
+}
+
+/// A decoder whose own errors say which format is broken.
+struct Named<R> {
+    format: &'static str,
+    decoder: R,
+}
+
+impl<'r, R: Read + 'r> Named<R> {
+    #[expect(clippy::new_ret_no_self, reason = "only ever used behind the box")]
+    fn new(format: &'static str, decoder: R) -> Box<dyn Read + 'r> {
+        Box::new(Self { format, decoder })
+    }
+}
+
+impl<R: Read> Read for Named<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.decoder.read(buffer).map_err(|e| match e.kind() {
+            // The decoders' own; what the stream below says has other kinds and is passed on.
+            io::ErrorKind::Other
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::OutOfMemory => {
+                io::Error::new(io::ErrorKind::InvalidData, format!("bad {} data: {e}", self.format))
+            }
+            _ => e,
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use corten_model::Kind;
-    use flate2::{Compression, write::GzEncoder};
-
-    use super::*;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn read(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-        let mut plain = Vec::new();
-        decompress(bytes).unwrap().read_to_end(&mut plain)?;
-        Ok(plain)
-    }
-
-    #[test]
-    fn formats_are_told_apart() {
-        assert_eq!(read(b"").unwrap(), b"");
-        assert_eq!(read(b"ab").unwrap(), b"ab");
-        assert_eq!(read(&[gzip(b"one"), gzip(b"two")].concat()).unwrap(), b"onetwo");
-        let cut = gzip(&[7; 1000]);
-        assert!(read(&cut[..cut.len() - 4]).is_err());
-        for magic in [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0][..], b"\xfd7zXZ\0", b"BZh91A"] {
-            let error = decompress(magic).err().unwrap();
-            assert_eq!(error.kind(), Kind::Unsupported);
-        }
-    }
-}
+mod tests;
