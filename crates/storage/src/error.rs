@@ -93,6 +93,34 @@ pub enum Error {
         /// The newest format of this build.
         known: u32,
     },
+    /// The layer's files are not those that were unpacked.
+    #[error("the files of the layer {chain} were changed{}", path.as_ref().map(|p| format!(": `{}`", p.display())).unwrap_or_default())]
+    LayerChanged {
+        /// The layer.
+        chain: Digest,
+        /// The first file that can't be right, where one is known.
+        path: Option<PathBuf>,
+    },
+    /// The file that rebuilds a layer's archive can't be followed.
+    #[error("the recipe of the layer {chain} is damaged")]
+    RecipeDamaged {
+        /// The layer.
+        chain: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: io::Error,
+    },
+    /// The layer was unpacked before recipes were kept.
+    #[error("the layer {0} was unpacked by an older corten, which kept nothing to rebuild its archive from")]
+    NoRecipe(Digest),
+    /// The archive is not the one that was asked for.
+    #[error("the archive's digest is {found}, expected {expected}")]
+    WrongDiffId {
+        /// What it must be.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+    },
     /// More layers than an image may have.
     #[error("more than {max} layers")]
     TooManyLayers {
@@ -213,21 +241,28 @@ impl Error {
             Self::Io { source, .. }
             | Self::Unpack { source, .. }
             | Self::Overlay { source, .. }
-            | Self::Tar(TarError::Read { source, .. })
+            | Self::Tar(TarError::Read { source, .. } | TarError::Recipe(source))
             | Self::Sniff(source) => kind_of(source),
-            Self::Newer { .. } | Self::LayerNewer { .. } | Self::Compression(_) | Self::Idmap { .. } => {
-                Kind::Unsupported
-            }
+            Self::Newer { .. }
+            | Self::LayerNewer { .. }
+            | Self::NoRecipe(_)
+            | Self::Compression(_)
+            | Self::Idmap { .. } => Kind::Unsupported,
             Self::OtherMode { .. } | Self::Mounted { .. } | Self::NotAStore { .. } => Kind::Conflict,
             Self::Busy { .. } | Self::Changed { .. } => Kind::Unavailable,
             Self::NoBlob(_) | Self::NoLayer(_) => Kind::NotFound,
             Self::Tar(TarError::Type { .. }) => Kind::Unsupported,
             Self::BlobTooLarge { .. }
             | Self::TooManyLayers { .. }
+            | Self::WrongDiffId { .. }
             | Self::Tar(_)
             | Self::Entry { .. }
             | Self::TooDeep { .. } => Kind::Invalid,
-            Self::VersionFile { .. } | Self::BlobDamaged(_) | Self::LayerDamaged { .. } => Kind::Internal,
+            Self::VersionFile { .. }
+            | Self::BlobDamaged(_)
+            | Self::LayerDamaged { .. }
+            | Self::LayerChanged { .. }
+            | Self::RecipeDamaged { .. } => Kind::Internal,
         }
     }
 
@@ -239,7 +274,10 @@ impl Error {
             }
             Self::NotAStore { .. } => "name an empty or a new directory with `--root`".into(),
             Self::OtherMode { found, .. } => format!("run corten {found}, or name another `--root`"),
-            Self::Compression(_) => "decompress it first, or use gzip".into(),
+            Self::NoRecipe(_) | Self::LayerChanged { .. } | Self::RecipeDamaged { .. } => {
+                "load, import or pull the image again".into()
+            }
+            Self::Compression(_) => "decompress it first, or use gzip or zstd".into(),
             Self::Entry { problem: EntryProblem::Device, .. } => {
                 "leave devices out of the archive (`tar --exclude`), or import as root".into()
             }

@@ -1,4 +1,5 @@
-//! Unpacked layers by chain id: each is a directory with `layer.json` beside `fs/`, the overlay's lower directory.
+//! Unpacked layers by chain id: each is a directory with `layer.json` and a recipe beside `fs/`, the overlay's lower
+//! directory.
 //!
 //! ```text
 //! .tmp-… ─▶ entries ─▶ layer.json ─▶ syncfs ─▶ rename to <chain hex> ─▶ fsync of layers/
@@ -18,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::blobs::sha256;
 use crate::error::{At, Error};
 use crate::limits::Limits;
+use crate::recipe::{LayerTar, RECIPE, REPLACED, Recorder};
 use crate::steps::reached;
-use crate::store::{STORE_VERSION, Store};
+use crate::store::Store;
 use crate::temp::{self, TempDir};
 use crate::tree;
 use crate::unpack::Unpacker;
@@ -29,7 +31,10 @@ pub const LAYERS_MAX: usize = 128;
 /// Bytes of a layer.json that are read.
 const INFO_BYTES_MAX: u64 = 64 << 10;
 const INFO: &str = "layer.json";
-const TREE: &str = "fs";
+pub(crate) const TREE: &str = "fs";
+/// The format that this build writes into layer.json; 2 has a recipe beside it.
+const LAYER_VERSION: u32 = 2;
+const LAYER_VERSION_RECIPE: u32 = 2;
 
 /// What came out of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +89,27 @@ impl Layers<'_> {
         parent: Option<&Digest>,
         limits: &Limits,
     ) -> Result<Unpacked, Error> {
+        self.unpack_checked(tar, None, parent, limits)
+    }
+
+    /// The same for an archive whose digest is known: another one is `WrongDiffId`.
+    pub fn unpack_expecting(
+        &self,
+        tar: &mut dyn Read,
+        diff_id: &Digest,
+        parent: Option<&Digest>,
+        limits: &Limits,
+    ) -> Result<Unpacked, Error> {
+        self.unpack_checked(tar, Some(diff_id), parent, limits)
+    }
+
+    fn unpack_checked(
+        &self,
+        tar: &mut dyn Read,
+        expected: Option<&Digest>,
+        parent: Option<&Digest>,
+        limits: &Limits,
+    ) -> Result<Unpacked, Error> {
         let lowers = match parent {
             Some(parent) => self.chain(parent)?,
             None => Vec::new(),
@@ -95,8 +121,15 @@ impl Layers<'_> {
         reached("unpack.begun");
         let tree = temp.path().join(TREE);
         fs::create_dir(&tree).at("make the directory", &tree)?;
-        let outcome = Unpacker::new(&tree, lowers, self.store.is_rootless(), limits)?.run(tar)?;
+        let recipe = temp.path().join(RECIPE);
+        let recorder = File::create(&recipe).and_then(Recorder::new).at("create", &recipe)?;
+        let replaced = temp.path().join(REPLACED);
+        let unpacker = Unpacker::new(&tree, replaced, lowers, self.store.is_rootless(), limits)?;
+        let outcome = unpacker.run(tar, recorder)?;
         reached("unpack.entries");
+        if let Some(expected) = expected.filter(|expected| **expected != outcome.diff_id) {
+            return Err(Error::WrongDiffId { expected: expected.clone(), found: outcome.diff_id });
+        }
         let chain_id = chain_id(parent, &outcome.diff_id);
         let unpacked = Unpacked {
             diff_id: outcome.diff_id,
@@ -107,12 +140,41 @@ impl Layers<'_> {
             squashed_owners: outcome.squashed_owners,
             skipped_devices: outcome.skipped_devices,
         };
-        if self.exists(&unpacked.chain_id) {
-            return Ok(unpacked);
+        let info = LayerInfo { version: LAYER_VERSION, parent: parent.cloned(), unpacked };
+        match self.info(&info.unpacked.chain_id) {
+            Ok(old) if old.version < LAYER_VERSION_RECIPE => self.add_recipe(temp, &info)?,
+            Ok(_) => {}
+            Err(Error::NoLayer(_)) => self.commit(temp, &info)?,
+            Err(e) => return Err(e),
         }
-        let info = LayerInfo { version: STORE_VERSION, parent: parent.cloned(), unpacked };
-        self.commit(temp, &info)?;
         Ok(info.unpacked)
+    }
+
+    /// Gives a layer that an older Corten unpacked what the same archive left now; its files stay, they are in use.
+    fn add_recipe(&self, temp: TempDir, info: &LayerInfo) -> Result<(), Error> {
+        let place = self.place(&info.unpacked.chain_id);
+        let dir = File::open(temp.path()).at("open", temp.path())?;
+        rustix::fs::syncfs(&dir).at("sync", temp.path())?;
+        for name in [REPLACED, RECIPE] {
+            let (from, to) = (temp.path().join(name), place.join(name));
+            match rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+                // No file was replaced, or a crash or somebody else came this far before.
+                Err(Errno::NOENT | Errno::EXIST) => {}
+                other => other.at("rename to", &to)?,
+            }
+        }
+        let json = serde_json::to_vec(info).expect("strings and numbers only");
+        temp::write_file(&place, INFO, &json, ["unpack.synced", "unpack.synced", "unpack.renamed"])
+    }
+
+    /// The exact bytes of the layer's plain archive, as a stream of a few hundred kilobytes of memory. It ends without
+    /// an error only if they are: their digest is compared with the layer's diff id. Hold off the layer's removal.
+    pub fn tar(&self, chain: &Digest) -> Result<LayerTar, Error> {
+        let info = self.info(chain)?;
+        if info.version < LAYER_VERSION_RECIPE {
+            return Err(Error::NoRecipe(chain.clone()));
+        }
+        LayerTar::open(&self.place(chain), &info)
     }
 
     fn commit(&self, temp: TempDir, info: &LayerInfo) -> Result<(), Error> {
@@ -164,8 +226,8 @@ impl Layers<'_> {
         file.take(INFO_BYTES_MAX).read_to_end(&mut bytes).at("read", &path)?;
         let damaged = |source| Error::LayerDamaged { chain: chain.clone(), source };
         let version = serde_json::from_slice::<Version>(&bytes).map_err(damaged)?.version;
-        if version > STORE_VERSION {
-            return Err(Error::LayerNewer { chain: chain.clone(), found: version, known: STORE_VERSION });
+        if version > LAYER_VERSION {
+            return Err(Error::LayerNewer { chain: chain.clone(), found: version, known: LAYER_VERSION });
         }
         serde_json::from_slice(&bytes).map_err(damaged)
     }

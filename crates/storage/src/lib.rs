@@ -3,7 +3,8 @@
 //! ```text
 //! <root>/                 0710   version, and whatever the engine keeps beside (its database)
 //!   blobs/sha256/<hex>    0600   manifests and configs, exact bytes
-//!   layers/<chain hex>/   0700   layer.json, and fs/: one unpacked layer, an overlay's lower directory
+//!   layers/<chain hex>/   0700   layer.json, fs/: one unpacked layer, an overlay's lower directory; recipe and
+//!                                replaced/: what it takes beside the files to rebuild the archive bit for bit
 //!   containers/<id>/      0700   upper/ and work/ of its overlay, and what the engine and the keeper put there
 //!   volumes/<id>/         0700   data/
 //!   lock                         held shared while something new has no row yet, exclusive by a repair
@@ -19,6 +20,7 @@ mod decompress;
 mod error;
 mod layers;
 mod limits;
+mod recipe;
 pub mod snapshot;
 pub mod steps;
 mod store;
@@ -33,10 +35,11 @@ mod volumes;
 pub use account::{Account, ContainerBytes, LayerBytes, account};
 pub use blobs::{BLOB_BYTES_MAX, Blobs};
 pub use check::{Finding, Live, Problem, check};
-pub use decompress::decompress;
+pub use decompress::{WINDOW_BYTES_MAX, decompress};
 pub use error::{EntryProblem, Error};
 pub use layers::{LAYERS_MAX, LayerInfo, Layers, Unpacked, chain_id};
 pub use limits::Limits;
+pub use recipe::LayerTar;
 pub use store::{STORE_VERSION, Store, Writing};
 pub use tar::TarError;
 pub use volumes::VolumeData;

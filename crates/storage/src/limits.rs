@@ -15,6 +15,8 @@ pub struct Limits {
     pub depth: u32,
     /// Bytes of one PAX header.
     pub pax_bytes: u64,
+    /// Files with data that later entries of the same archive replace: each is kept for the archive's rebuild.
+    pub replaced: u64,
     /// Bytes of an extended attribute's name or value; the kernel takes 65,536.
     pub xattr_bytes: u64,
 }
@@ -28,6 +30,7 @@ impl Default for Limits {
             path_bytes: 4095,
             depth: 1024,
             pax_bytes: 1 << 20,
+            replaced: 100_000,
             xattr_bytes: 64 << 10,
         }
     }

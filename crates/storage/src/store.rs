@@ -17,8 +17,8 @@ use crate::error::{At, Error};
 use crate::layers::Layers;
 use crate::temp;
 
-/// The format that this build writes. It covers the directories, layer.json and the overlay's features
-/// (redirect_dir=nofollow, metacopy=off, index=off, xino=off).
+/// The format that this build writes. It covers the directories and the overlay's features (redirect_dir=nofollow,
+/// metacopy=off, index=off, xino=off); each layer.json has its own.
 pub const STORE_VERSION: u32 = 1;
 
 const VERSION_FILE: &str = "version";

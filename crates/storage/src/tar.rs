@@ -10,6 +10,7 @@ mod source;
 mod sparse;
 
 use std::io;
+use std::path::Path;
 
 use crate::limits::Limits;
 use header::{BLOCK, Block, Flavor};
@@ -62,6 +63,9 @@ pub enum TarError {
         /// The type flag.
         kind: char,
     },
+    /// The file that rebuilds the archive can't be written.
+    #[error("cannot write the layer's recipe")]
+    Recipe(#[source] io::Error),
     /// A limit was reached.
     #[error("the archive has more than {max} {what}")]
     Limit {
@@ -168,7 +172,7 @@ impl<'r> Archive<'r> {
         }
     }
 
-    /// The next piece of the current file's data, at most `max` bytes; empty at its end.
+    /// The next piece of the current entry's data, at most `max` bytes; empty at its end.
     pub fn data(&mut self, max: u64) -> Result<&[u8], TarError> {
         let want = self.data_left.min(max);
         if want == 0 {
@@ -177,6 +181,22 @@ impl<'r> Archive<'r> {
         let chunk = self.source.take_some(want)?;
         self.data_left -= chunk.len() as u64;
         Ok(chunk)
+    }
+
+    /// The same for what goes into a file, followed by [`Archive::record_piece`].
+    pub fn content(&mut self, max: u64) -> Result<&[u8], TarError> {
+        let want = self.data_left.min(max);
+        if want == 0 {
+            return Ok(&[]);
+        }
+        let chunk = self.source.take_content(want)?;
+        self.data_left -= chunk.len() as u64;
+        Ok(chunk)
+    }
+
+    /// `length` bytes of content, the last that were taken, are now in the file at `path` from `offset` on.
+    pub fn record_piece(&mut self, path: &Path, turn: u32, offset: u64, length: u64) -> Result<(), TarError> {
+        self.source.record_piece(path, turn, offset, length)
     }
 
     /// Bytes of the current file's data that are still in the stream.

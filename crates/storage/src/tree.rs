@@ -11,7 +11,6 @@ pub(crate) use attributes::proc_path;
 pub use copy::copy;
 pub(crate) use copy::{copy_node, kind_of};
 pub use remove::remove;
-pub(crate) use remove::remove_at;
 pub use usage::usage;
 
 use std::os::fd::{AsFd, OwnedFd};

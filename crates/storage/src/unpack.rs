@@ -8,6 +8,7 @@
 mod lower;
 mod parents;
 mod place;
+mod replace;
 mod whiteout;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -25,6 +26,7 @@ use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
 
 use crate::error::{At, EntryProblem, Error};
 use crate::limits::Limits;
+use crate::recipe::{Recorder, Replaced};
 use crate::tar::{Archive, Entry, EntryKind, Source, TarError};
 use lower::Lower;
 
@@ -57,6 +59,10 @@ pub(crate) struct Unpacker {
     last_parent: Option<(Vec<u8>, Rc<Parent>)>,
     /// Times of directories, set when nothing is made in them any more.
     times: HashMap<PathBuf, Timestamps>,
+    /// Where files go that later entries replace, and how often that happened.
+    replaced_dir: PathBuf,
+    replaced: Replaced,
+    replaced_count: u64,
     /// Directories that hide what is below them.
     opaque: HashSet<PathBuf>,
     content_bytes: u64,
@@ -77,8 +83,15 @@ const REMEMBERED_BYTES_MAX: u64 = 64 << 20;
 const STEPS_PER_ENTRY: u64 = 32;
 
 impl Unpacker {
-    /// Unpacks into the empty directory `tree`, as a layer on `lowers` (top first).
-    pub fn new(tree: &Path, lowers: Vec<PathBuf>, rootless: bool, limits: &Limits) -> Result<Self, Error> {
+    /// Unpacks into the empty directory `tree`, as a layer on `lowers` (top first). What is replaced is kept in
+    /// `replaced_dir`, which is made when that happens.
+    pub fn new(
+        tree: &Path,
+        replaced_dir: PathBuf,
+        lowers: Vec<PathBuf>,
+        rootless: bool,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
         let unpacker = Self {
             root: Root::open(tree).at("open the directory", tree)?,
             lower: Lower::new(lowers, rootless),
@@ -86,6 +99,9 @@ impl Unpacker {
             limits: limits.clone(),
             last_parent: None,
             times: HashMap::new(),
+            replaced_dir,
+            replaced: Replaced::default(),
+            replaced_count: 0,
             opaque: HashSet::new(),
             content_bytes: 0,
             implied: 0,
@@ -110,9 +126,9 @@ impl Unpacker {
         Ok(unpacker)
     }
 
-    /// Reads `tar` to its end.
-    pub fn run(mut self, tar: &mut dyn Read) -> Result<Outcome, Error> {
-        let source = Source::new(tar, self.limits.stream_bytes);
+    /// Reads `tar` to its end and tells `recorder` what is needed to rebuild it.
+    pub fn run(mut self, tar: &mut dyn Read, recorder: Recorder) -> Result<Outcome, Error> {
+        let source = Source::new(tar, self.limits.stream_bytes, Some(recorder));
         let mut archive = Archive::new(source, self.limits.clone());
         while let Some(entry) = archive.next()? {
             self.entry(&entry, &mut archive)?;

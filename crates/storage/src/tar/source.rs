@@ -1,11 +1,16 @@
 //! The archive's bytes: a large buffer, a digest of everything that passes, and a bound on how much may come.
+//!
+//! What is handed out goes into the layer's recipe, but for files' data, which is kept in the files.
 
 use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use super::TarError;
 use super::header::{BLOCK, Block};
+use crate::recipe::Recorder;
 
 /// Bytes read at once: small files then take one write each straight from this buffer.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -19,13 +24,14 @@ pub(crate) struct Source<'r> {
     taken: u64,
     total: u64,
     max: u64,
+    recorder: Option<Recorder>,
 }
 
 impl<'r> Source<'r> {
     /// At most `max` bytes may come out of `reader`.
-    pub fn new(reader: &'r mut dyn Read, max: u64) -> Self {
+    pub fn new(reader: &'r mut dyn Read, max: u64, recorder: Option<Recorder>) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self { reader, hash: Sha256::new(), buffer, start: 0, end: 0, taken: 0, total: 0, max }
+        Self { reader, hash: Sha256::new(), buffer, start: 0, end: 0, taken: 0, total: 0, max, recorder }
     }
 
     /// Bytes handed out so far.
@@ -47,11 +53,35 @@ impl<'r> Source<'r> {
         let mut bytes = [0; BLOCK];
         bytes.copy_from_slice(&self.buffer[self.start..self.start + BLOCK]);
         self.advance(BLOCK);
+        self.record(|recorder| recorder.literal(&bytes))?;
         Ok(Some(Block(bytes)))
     }
 
     /// Between 1 and `max` bytes; the stream's end is an error.
     pub fn take_some(&mut self, max: u64) -> Result<&[u8], TarError> {
+        let piece = self.next_piece(max)?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.literal(&self.buffer[piece.clone()]).map_err(TarError::Recipe)?;
+        }
+        Ok(&self.buffer[piece])
+    }
+
+    /// The same for a file's data, which [`Source::record_piece`] is told of.
+    pub fn take_content(&mut self, max: u64) -> Result<&[u8], TarError> {
+        let piece = self.next_piece(max)?;
+        Ok(&self.buffer[piece])
+    }
+
+    /// `length` bytes of content, the last that were taken, are now in the file at `path` from `offset` on.
+    pub fn record_piece(&mut self, path: &Path, turn: u32, offset: u64, length: u64) -> Result<(), TarError> {
+        self.record(|recorder| recorder.piece(path, turn, offset, length))
+    }
+
+    fn record(&mut self, what: impl FnOnce(&mut Recorder) -> io::Result<()>) -> Result<(), TarError> {
+        self.recorder.as_mut().map_or(Ok(()), what).map_err(TarError::Recipe)
+    }
+
+    fn next_piece(&mut self, max: u64) -> Result<Range<usize>, TarError> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             if self.fill()? == 0 {
@@ -61,7 +91,7 @@ impl<'r> Source<'r> {
         let length = usize::try_from(max).unwrap_or(usize::MAX).min(self.end - self.start);
         let start = self.start;
         self.advance(length);
-        Ok(&self.buffer[start..start + length])
+        Ok(start..start + length)
     }
 
     /// Drops `count` bytes.
@@ -75,8 +105,13 @@ impl<'r> Source<'r> {
     /// Reads to the stream's end and returns the digest and the number of all its bytes.
     pub fn finish(mut self) -> Result<([u8; 32], u64), TarError> {
         loop {
+            let rest = self.start..self.end;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.literal(&self.buffer[rest]).map_err(TarError::Recipe)?;
+            }
             (self.start, self.end) = (0, 0);
             if self.fill()? == 0 {
+                self.recorder.take().map_or(Ok(()), Recorder::finish).map_err(TarError::Recipe)?;
                 return Ok((self.hash.finalize().into(), self.total));
             }
         }

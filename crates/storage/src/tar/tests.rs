@@ -7,7 +7,7 @@ type Seen = (String, EntryKind, u64, Option<Vec<(u64, u64)>>, Vec<u8>);
 
 fn read_with(bytes: &[u8], limits: &Limits) -> Result<Vec<Seen>, TarError> {
     let mut reader = bytes;
-    let source = Source::new(&mut reader, limits.stream_bytes);
+    let source = Source::new(&mut reader, limits.stream_bytes, None);
     let mut archive = Archive::new(source, limits.clone());
     let mut seen = Vec::new();
     while let Some(entry) = archive.next()? {

@@ -31,7 +31,7 @@ pub fn remove(path: &Path) -> Result<(), Error> {
 }
 
 /// The same for `name` in an open directory; `path` is for errors.
-pub(crate) fn remove_at(parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<(), Error> {
+fn remove_at(parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<(), Error> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR) => {}

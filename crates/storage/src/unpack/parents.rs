@@ -45,7 +45,7 @@ impl Unpacker {
         self.last_parent = None;
     }
 
-    fn open_dir(&self, path: &Path) -> std::io::Result<OwnedFd> {
+    pub(super) fn open_dir(&self, path: &Path) -> std::io::Result<OwnedFd> {
         self.root.open_plain(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
     }
 

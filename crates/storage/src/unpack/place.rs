@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::whiteout::{self, is_whiteout};
+use super::whiteout::is_whiteout;
 use super::{OfEntry, Parent, Unpacker, entry_times, problem_of, shown};
 use crate::error::{EntryProblem, Error};
 use crate::tar::{Archive, Entry, EntryKind};
@@ -75,7 +75,7 @@ impl Unpacker {
         match make() {
             Err(Errno::EXIST) => {
                 self.forget_parent();
-                tree::remove_at(parent.fd.as_fd(), name, &parent.path.join(name))?;
+                self.replace(entry, parent, name)?;
                 make().of(doing, entry)
             }
             other => other.of(doing, entry),
@@ -94,13 +94,19 @@ impl Unpacker {
             rustix::fs::openat(&parent.fd, name, flags, Mode::RUSR | Mode::WUSR)
         })?;
         let mut file = File::from(fd);
+        let path = parent.path.join(name);
+        let turn = self.replaced.turn(&path);
         match &entry.sparse {
-            None => write_data(&mut file, entry.size, entry, archive)?,
+            None => {
+                write_data(&mut file, entry.size, entry, archive)?;
+                archive.record_piece(&path, turn, 0, entry.size)?;
+            }
             Some(segments) => {
                 file.set_len(entry.size).of("set the size of", entry)?;
                 for segment in segments {
                     file.seek(SeekFrom::Start(segment.offset)).of("write", entry)?;
                     write_data(&mut file, segment.length, entry, archive)?;
+                    archive.record_piece(&path, turn, segment.offset, segment.length)?;
                 }
             }
         }
@@ -123,7 +129,8 @@ impl Unpacker {
                 // Only a directory keeps what is in it; anything else, a whiteout too, replaced the one below.
                 if tree::kind_of(&stat) != FileType::Directory {
                     self.forget_parent();
-                    whiteout::replace_by_dir(parent.fd.as_fd(), name).of("make the directory of", entry)?;
+                    self.replace(entry, parent, name)?;
+                    rustix::fs::mkdirat(&parent.fd, name, Mode::RWXU).of("make the directory of", entry)?;
                     self.opaque.remove(&path);
                     self.set_opaque(entry, &path)?;
                 }
@@ -241,7 +248,7 @@ fn wanted_xattrs(entry: &Entry) -> impl Iterator<Item = (&OsStr, &[u8])> {
 fn write_data(file: &mut File, size: u64, entry: &Entry, archive: &mut Archive<'_>) -> Result<(), Error> {
     let mut left = size;
     while left > 0 {
-        let chunk = archive.data(left)?;
+        let chunk = archive.content(left)?;
         if chunk.is_empty() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof)).of("read the data of", entry);
         }
