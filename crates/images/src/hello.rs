@@ -5,9 +5,9 @@ use std::io::{self, Cursor, Read, Seek};
 
 use corten_model::image::{History, ImageDefaults};
 use corten_storage::Store;
+use corten_storage::archive::{END, Entry, Kind, header, padding};
 
 use crate::import::one_layer;
-use crate::tar_write::{END, Entry, Kind, header, padding};
 use crate::{Error, Stored, Unpack};
 
 const PROGRAM: &str = "corten-hello";

@@ -9,7 +9,6 @@ mod error;
 mod hello;
 mod import;
 mod manifest;
-pub mod tar_write;
 mod words;
 
 use std::io::Read;

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use corten_model::Kind;
 use corten_storage::{Store, check};
 
-use crate::tar_write::{END, Entry, Kind as EntryKind, header, padding};
 use crate::*;
+use corten_storage::archive::{END, Entry, Kind as EntryKind, header, padding};
 
 fn store() -> (tempfile::TempDir, Store) {
     let temp = tempfile::tempdir().unwrap();

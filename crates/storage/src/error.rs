@@ -191,6 +191,27 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
+    /// An archive can't be written to where it goes.
+    #[error("cannot write the archive")]
+    WriteArchive(#[source] io::Error),
+    /// A copy of what is not stored anywhere.
+    #[error("`{}` is the kernel's, not a file", path.display())]
+    NotFiles {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A copy of a socket.
+    #[error("`{}` is a socket, which has no content", path.display())]
+    Socket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A name of a container that would be a mark in a layer.
+    #[error("`{}` can't be part of a layer: names that begin with `.wh.` are marks there", path.display())]
+    MarkName {
+        /// The file.
+        path: PathBuf,
+    },
     /// Somebody moved directories of a tree while it was walked.
     #[error("`{}` changed while it was read", path.display())]
     Changed {
@@ -242,7 +263,8 @@ impl Error {
             | Self::Unpack { source, .. }
             | Self::Overlay { source, .. }
             | Self::Tar(TarError::Read { source, .. } | TarError::Recipe(source))
-            | Self::Sniff(source) => kind_of(source),
+            | Self::Sniff(source)
+            | Self::WriteArchive(source) => kind_of(source),
             Self::Newer { .. }
             | Self::LayerNewer { .. }
             | Self::NoRecipe(_)
@@ -252,6 +274,7 @@ impl Error {
             Self::Busy { .. } | Self::Changed { .. } => Kind::Unavailable,
             Self::NoBlob(_) | Self::NoLayer(_) => Kind::NotFound,
             Self::Tar(TarError::Type { .. }) => Kind::Unsupported,
+            Self::NotFiles { .. } | Self::Socket { .. } | Self::MarkName { .. } => Kind::Unsupported,
             Self::BlobTooLarge { .. }
             | Self::TooManyLayers { .. }
             | Self::WrongDiffId { .. }

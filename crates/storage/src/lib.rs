@@ -14,9 +14,11 @@
 //! roots are handed in as [`Live`].
 
 mod account;
+pub mod archive;
 mod blobs;
 pub mod check;
 mod decompress;
+pub mod diff;
 mod error;
 mod layers;
 mod limits;

@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 /// Every step, in the order in which a command passes them.
-pub const STEPS: [&str; 10] = [
+pub const STEPS: [&str; 11] = [
     "open.directories",
     "open.version",
     "unpack.begun",
@@ -16,6 +16,7 @@ pub const STEPS: [&str; 10] = [
     "blob.synced",
     "blob.renamed",
     "volume.made",
+    "copy.found",
 ];
 
 static HOOK: OnceLock<fn(&'static str)> = OnceLock::new();

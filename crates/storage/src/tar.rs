@@ -81,13 +81,20 @@ const GLOBAL_BYTES_MAX: u64 = 64 << 10;
 
 /// What an entry makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EntryKind {
+pub enum EntryKind {
+    /// A file with data.
     File,
+    /// Another name for an earlier file.
     Hardlink,
+    /// A symbolic link.
     Symlink,
+    /// A character device.
     Char,
+    /// A block device.
     Block,
+    /// A directory.
     Dir,
+    /// A named pipe.
     Fifo,
 }
 

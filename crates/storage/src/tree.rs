@@ -6,12 +6,14 @@ mod attributes;
 mod copy;
 mod remove;
 mod usage;
+mod walk;
 
-pub(crate) use attributes::proc_path;
+pub(crate) use attributes::{proc_path, read_xattr, xattrs};
 pub use copy::copy;
 pub(crate) use copy::{copy_node, kind_of};
 pub use remove::remove;
 pub use usage::usage;
+pub(crate) use walk::{Mounts, Next, Node, is_kernels_own, walk};
 
 use std::os::fd::{AsFd, OwnedFd};
 

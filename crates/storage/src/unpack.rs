@@ -28,7 +28,7 @@ use crate::error::{At, EntryProblem, Error};
 use crate::limits::Limits;
 use crate::recipe::{Recorder, Replaced};
 use crate::tar::{Archive, Entry, EntryKind, Source, TarError};
-use lower::Lower;
+pub(crate) use lower::Lower;
 
 /// What an archive amounted to.
 pub(crate) struct Outcome {

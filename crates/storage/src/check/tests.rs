@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::*;
+use crate::archive::{Selection, write_tree};
 use crate::testing::{Tar, World, rerun};
 use crate::{Limits, steps};
 
@@ -30,6 +31,9 @@ fn until_a_step() {
     store.layers().unpack(&mut archive().as_slice(), None, &Limits::default()).unwrap();
     store.blobs().put(b"{}").unwrap();
     store.volumes().create(&VolumeId::from_bytes([7; 32])).unwrap();
+    let top = corten_sys::path::Root::open(Path::new(root)).unwrap();
+    let all = Selection { path: "blobs".into(), name: b"blobs".to_vec(), follow: false };
+    write_tree(&top, &all, &mut std::io::sink()).unwrap();
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Owner, mode, extended attributes and times, from one file to another.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
@@ -43,27 +43,62 @@ pub(crate) fn proc_path(at: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
     PathBuf::from(format!("/proc/thread-self/fd/{}", at.as_raw_fd())).join(name)
 }
 
-fn copy_xattrs(from: &PathBuf, to: &PathBuf) -> io::Result<()> {
-    let size = match rustix::fs::llistxattr_query(from) {
-        Ok(0) | Err(Errno::NOTSUP) => return Ok(()),
+/// Whether an extended attribute belongs to the file and means the same elsewhere: the host's policy labels its own
+/// files, and overlay's marks mean nothing outside their layer.
+fn is_portable(name: &[u8]) -> bool {
+    let label = [
+        &b"security.selinux"[..],
+        b"security.SMACK64",
+        b"security.apparmor",
+        b"security.ima",
+        b"security.evm",
+        b"security.sehash",
+    ];
+    let user = name.starts_with(b"user.") && !name.starts_with(b"user.overlay.");
+    let security = name.starts_with(b"security.") && !label.contains(&name);
+    user || security || name.starts_with(b"system.posix_acl_")
+}
+
+/// The portable extended attributes of `path`, a [`proc_path`], sorted by name.
+pub(crate) fn xattrs(path: &Path) -> io::Result<Vec<(CString, Vec<u8>)>> {
+    let size = match rustix::fs::llistxattr_query(path) {
+        Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
         other => other?,
     };
     let mut names = vec![0; size.min(XATTR_BYTES_MAX)];
-    let length = rustix::fs::llistxattr(from, &mut names[..])?;
+    let length = rustix::fs::llistxattr(path, &mut names[..])?;
+    let mut all = Vec::new();
     for name in names[..length].split_inclusive(|b| *b == 0) {
         let name = CStr::from_bytes_with_nul(name).map_err(|_| Errno::INVAL)?;
-        // The host's policy labels its own files; overlay's marks mean nothing outside their layer.
-        let bytes = name.to_bytes();
-        if [&b"security.selinux"[..], b"security.ima", b"security.evm", b"security.apparmor"].contains(&bytes)
-            || bytes.starts_with(b"trusted.")
-            || bytes.starts_with(b"user.overlay.")
+        if is_portable(name.to_bytes())
+            && let Some(value) = read_xattr(path, name)?
         {
-            continue;
+            all.push((name.to_owned(), value));
         }
-        let size = rustix::fs::lgetxattr_query(from, name)?;
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// One extended attribute of `path`, a [`proc_path`]; none if it isn't there.
+pub(crate) fn read_xattr(path: &Path, name: &CStr) -> io::Result<Option<Vec<u8>>> {
+    let read = || {
+        let size = rustix::fs::lgetxattr_query(path, name)?;
         let mut value = vec![0; size.min(XATTR_BYTES_MAX)];
-        let length = if size == 0 { 0 } else { rustix::fs::lgetxattr(from, name, &mut value[..])? };
-        rustix::fs::lsetxattr(to, name, &value[..length], XattrFlags::empty())?;
+        let length = if size == 0 { 0 } else { rustix::fs::lgetxattr(path, name, &mut value[..])? };
+        value.truncate(length);
+        Ok(Some(value))
+    };
+    match read() {
+        // EOVERFLOW: capabilities that count in another user namespace only.
+        Err(Errno::NODATA | Errno::NOTSUP | Errno::OVERFLOW) => Ok(None),
+        other => other.map_err(io::Error::from),
+    }
+}
+
+fn copy_xattrs(from: &Path, to: &Path) -> io::Result<()> {
+    for (name, value) in xattrs(from)? {
+        rustix::fs::lsetxattr(to, name.as_c_str(), &value, XattrFlags::empty())?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::is_other;
 use crate::error::{At, Error};
 use crate::snapshot;
 
-pub(super) struct Lower {
+pub(crate) struct Lower {
     dirs: Vec<PathBuf>,
     rootless: bool,
     view: OnceCell<Root>,

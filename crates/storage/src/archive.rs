@@ -1,31 +1,22 @@
 //! Writing tar archives that depend on nothing but what is put in: POSIX headers, PAX only where a field is too small.
 //!
-//! Owns bytes, not files: [`header`] gives what comes before an entry's data, [`padding`] what comes after it,
-//! [`END`] ends the archive. No clock, no names of users, nothing of the host.
+//! Owns the bytes: [`header`] gives what comes before an entry's data, [`padding`] what comes after it, [`END`] ends the
+//! archive, and [`Writer`] keeps that order. No clock, no names of users, nothing of the host. `pack.rs` makes entries of
+//! files of a tree that others change meanwhile, which `place.rs` finds. Sparse files are written as plain bytes: no reader of layers can be trusted to know more.
+
+mod pack;
+mod place;
+
+use std::io::{self, Read, Write};
+
+pub use crate::tar::EntryKind as Kind;
+pub(crate) use pack::Packer;
+pub use pack::{Selection, write_tree};
 
 /// Bytes of a block.
 pub const BLOCK: usize = 512;
 /// The end of an archive: two empty blocks.
 pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
-
-/// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A file with data.
-    File,
-    /// Another name for an earlier file: `link`.
-    Hardlink,
-    /// `link` is its target.
-    Symlink,
-    /// A character device.
-    Char,
-    /// A block device.
-    Block,
-    /// A directory.
-    Dir,
-    /// A named pipe.
-    Fifo,
-}
 
 /// One entry.
 #[derive(Debug, Clone)]
@@ -70,6 +61,79 @@ impl<'a> Entry<'a> {
             device: (0, 0),
             xattrs: &[],
         }
+    }
+}
+
+/// Bytes of data that are held at once.
+const CHUNK_BYTES: usize = 128 << 10;
+
+/// An archive being written to `out`.
+#[derive(Debug)]
+pub struct Writer<W: Write> {
+    out: W,
+    /// Bytes of data that the last entry still wants, and what follows them.
+    left: u64,
+    padding: &'static [u8],
+    chunk: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    /// An empty archive.
+    pub fn new(out: W) -> Self {
+        Self { out, left: 0, padding: &[], chunk: Vec::new() }
+    }
+
+    /// Begins an entry; as many bytes of [`Writer::data`] as it says must follow.
+    pub fn append(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        self.check_complete()?;
+        self.out.write_all(&header(entry))?;
+        self.left = entry.size;
+        self.padding = padding(entry.size);
+        Ok(())
+    }
+
+    /// Some of the last entry's data.
+    pub fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left =
+            left.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "more data than announced"))?;
+        self.out.write_all(bytes)?;
+        if self.left == 0 {
+            self.out.write_all(std::mem::take(&mut self.padding))?;
+        }
+        Ok(())
+    }
+
+    /// All of the last entry's data; what `from` has beyond it is left there. `UnexpectedEof`: it has less.
+    pub fn copy(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        chunk.resize(CHUNK_BYTES, 0);
+        while self.left > 0 {
+            let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+            match from.read(&mut chunk[..want]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.data(&chunk[..count])?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.chunk = chunk;
+        Ok(())
+    }
+
+    /// Ends the archive.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.check_complete()?;
+        self.out.write_all(&END)?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    fn check_complete(&self) -> io::Result<()> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "less data than announced"))
     }
 }
 
@@ -177,27 +241,4 @@ fn time(seconds: i64, nanos: u32) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_count_themselves() {
-        let mut out = Vec::new();
-        record(&mut out, b"path", b"x");
-        record(&mut out, b"k", &[b'v'; 92]);
-        assert_eq!(&out[..9], b"9 path=x\n");
-        assert_eq!(&out[9..13], b"98 k");
-        let mut out = Vec::new();
-        record(&mut out, b"k", &[b'v'; 94]);
-        assert_eq!(&out[..5], b"101 k");
-        assert_eq!(out.len(), 101);
-    }
-
-    #[test]
-    fn times_before_1970() {
-        assert_eq!(time(1, 5), "1.000000005");
-        assert_eq!(time(-2, 750_000_000), "-1.250000000");
-        assert_eq!(time(-1, 750_000_000), "-0.250000000");
-        assert_eq!(time(-3, 0), "-3");
-    }
-}
+mod tests;
