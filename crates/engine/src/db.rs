@@ -12,6 +12,7 @@ pub mod events;
 pub mod images;
 pub mod sandboxes;
 mod schema;
+pub mod tags;
 pub mod volumes;
 
 use std::path::{Path, PathBuf};

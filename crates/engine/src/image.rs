@@ -1,17 +1,22 @@
 //! Images by name.
 
+mod remove;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
-use corten_images::ImportOptions;
+use corten_images::{ImportOptions, MANIFEST_TYPE};
 use corten_model::{Digest, Kind, Reference};
 use serde_json::json;
 
 use crate::db::events;
 use crate::db::images::{self, Image, Layer};
+use crate::db::tags::{self, Tag};
 use crate::error::{Doing, OnFile};
 use crate::{Engine, Error, Result, inside, journal};
+
+pub use remove::{Removed, remove};
 
 /// An image as `images` shows it.
 #[derive(Debug, Clone)]
@@ -37,15 +42,6 @@ pub struct ImportRequest {
     pub changes: Vec<String>,
     /// The history's remark.
     pub message: Option<String>,
-}
-
-/// What `rmi` did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Removed {
-    /// This name is gone.
-    Untagged(String),
-    /// This image is gone.
-    Deleted(Digest),
 }
 
 /// Makes an image of a tar's files; gzip is recognised.
@@ -113,8 +109,13 @@ fn insert(
     };
     engine.database()?.write_durably(|transaction| -> Result<()> {
         images::insert(transaction, &image)?;
+        tags::insert_manifest(transaction, &image.manifest, MANIFEST_TYPE, Some(&image.id))?;
         if let Some(reference) = reference {
-            images::tag(transaction, reference, &image.id)?;
+            let (target, image) = (image.manifest.clone(), image.id.clone());
+            tags::set(
+                transaction,
+                &Tag { reference: reference.clone(), target, image, tagged_ns: Some(now) },
+            )?;
         }
         let name = reference.map(Reference::familiar).unwrap_or_default();
         let attributes = BTreeMap::from([("name", name)]);
@@ -168,12 +169,12 @@ pub(crate) fn lowers_top_first(engine: &Engine, image: &Image) -> Vec<PathBuf> {
 /// The images, newest first.
 pub fn list(engine: &mut Engine) -> Result<Vec<Summary>> {
     let connection = engine.database()?.read();
-    let tags = images::tags(connection)?;
+    let tags = tags::all(connection)?;
     let all = images::all(connection)?;
     Ok(all
         .into_iter()
         .map(|image| Summary {
-            tags: tags.iter().filter(|(_, id)| *id == image.id).map(|(tag, _)| tag.clone()).collect(),
+            tags: tags.iter().filter(|t| t.image == image.id).map(|t| t.reference.clone()).collect(),
             created_unix_s: created_unix_s(&image),
             id: image.id,
             manifest: image.manifest,
@@ -186,58 +187,6 @@ pub fn list(engine: &mut Engine) -> Result<Vec<Summary>> {
 fn created_unix_s(image: &Image) -> i64 {
     let typed = image.config.created.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     typed.map_or(image.created_ns / 1_000_000_000, |t| t.as_second())
-}
-
-/// Removes a name, and the image with its last one. `force` takes all names of an id.
-pub fn remove(engine: &mut Engine, target: &str, force: bool) -> Result<Vec<Removed>> {
-    remove_resolved(engine, target, force).doing("remove image", target)
-}
-
-fn remove_resolved(engine: &mut Engine, target: &str, force: bool) -> Result<Vec<Removed>> {
-    let typed = target.parse::<Reference>().ok();
-    let connection = engine.database()?.read();
-    let by_name = match &typed {
-        Some(reference) => images::by_reference(connection, reference)?,
-        None => None,
-    };
-    let is_name = by_name.is_some();
-    let image = match by_name {
-        Some(image) => image,
-        None => resolve_present(engine, target)?,
-    };
-    let _writing = engine.store().writing()?;
-    let _layers = layers_lock(engine, Layers::Removed)?;
-    let mut removed = Vec::new();
-    let orphans = engine.database()?.write_durably(|transaction| -> Result<Option<Vec<Digest>>> {
-        let tags = images::tags(transaction)?;
-        let tags: Vec<Reference> =
-            tags.into_iter().filter(|(_, id)| *id == image.id).map(|(tag, _)| tag).collect();
-        if is_name && tags.len() > 1 {
-            let reference = typed.as_ref().expect("it was found by its name");
-            images::untag(transaction, reference)?;
-            removed.push(Removed::Untagged(reference.familiar()));
-            return Ok(None);
-        }
-        if tags.len() > 1 && !force {
-            let names = tags.iter().map(Reference::familiar).collect::<Vec<_>>().join(", ");
-            return Err(Error::SeveralNames { id: image.id.short().to_owned(), names });
-        }
-        if let Some(by) = images::users(transaction, &image.id)?.pop() {
-            return Err(Error::InUse { what: "image", name: target.to_owned(), by });
-        }
-        removed.extend(tags.iter().map(|tag| Removed::Untagged(tag.familiar())));
-        removed.push(Removed::Deleted(image.id.clone()));
-        let now = journal::now_ns();
-        events::record(transaction, now, "image", "delete", image.id.as_str(), &BTreeMap::new())?;
-        Ok(Some(images::remove(transaction, &image)?))
-    })?;
-    if let Some(layers) = orphans {
-        inside::remove_layers(engine, layers)?;
-        for digest in [&image.manifest, &image.id] {
-            engine.store().blobs().remove(digest)?;
-        }
-    }
-    Ok(removed)
 }
 
 /// As [`resolve`], without making what isn't there.
@@ -253,14 +202,10 @@ fn resolve_present(engine: &mut Engine, target: &str) -> Result<Image> {
 /// Everything about one image, in the shape of Docker's `GET /images/{name}/json`.
 pub fn inspect(engine: &mut Engine, target: &str) -> Result<serde_json::Value> {
     let image = resolve_present_or_named(engine, target)?;
-    let tags = images::tags(engine.database()?.read())?;
-    let names: Vec<String> =
-        tags.iter().filter(|(_, id)| *id == image.id).map(|(tag, _)| tag.familiar()).collect();
-    let digests: Vec<String> = tags
-        .iter()
-        .filter(|(_, id)| *id == image.id)
-        .map(|(tag, _)| format!("{}@{}", tag.familiar_repository(), image.manifest))
-        .collect();
+    let tags = tags::of_image(engine.database()?.read(), &image.id)?;
+    let names: Vec<String> = tags.iter().map(|tag| tag.reference.familiar()).collect();
+    let digests: Vec<String> =
+        tags.iter().map(|tag| format!("{}@{}", tag.reference.familiar_repository(), tag.target)).collect();
     let diff_ids: Vec<&str> = image.config.rootfs.diff_ids.iter().map(Digest::as_str).collect();
     Ok(json!({
         "Id": image.id.as_str(),

@@ -1,11 +1,11 @@
-//! Rows of images, their layers and their tags.
+//! Rows of images and their layers. Names and manifests are in `tags.rs`.
 
 use corten_model::image::ImageConfig;
 use corten_model::{Digest, Reference};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Result, doing};
+use super::{Error, Result, doing, tags};
 
 /// A layer of an image, lowest first in [`Image::layers`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,9 +65,9 @@ fn parse(raw: Raw) -> Result<Image> {
 
 /// Inserts an image and its layers; one that is there already stays as it is.
 pub fn insert(connection: &Connection, image: &Image) -> Result<()> {
-    let insert =
-        "INSERT OR IGNORE INTO images (id, manifest, config, layers, size_bytes, high_ids, created_ns)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let insert = "INSERT OR IGNORE INTO images
+            (id, manifest, config, layers, size_bytes, high_ids, created_ns, os, architecture, variant)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let values = params![
         image.id.as_str(),
         image.manifest.as_str(),
@@ -76,6 +76,9 @@ pub fn insert(connection: &Connection, image: &Image) -> Result<()> {
         image.size_bytes as i64,
         serde_json::to_string(&image.high_ids).expect("numbers are JSON"),
         image.created_ns,
+        image.config.os,
+        image.config.architecture,
+        image.config.variant.as_deref().unwrap_or_default(),
     ];
     doing("insert an image", connection.execute(insert, values))?;
     for layer in &image.layers {
@@ -84,20 +87,6 @@ pub fn insert(connection: &Connection, image: &Image) -> Result<()> {
         doing("insert a layer", connection.execute(insert, values))?;
     }
     Ok(())
-}
-
-/// Points a tag at an image; the tag leaves the image it named before.
-pub fn tag(connection: &Connection, reference: &Reference, id: &Digest) -> Result<()> {
-    let insert = "INSERT INTO tags (reference, image_id) VALUES (?1, ?2)
-        ON CONFLICT (reference) DO UPDATE SET image_id = excluded.image_id";
-    doing("tag an image", connection.execute(insert, params![reference.to_string(), id.as_str()]))?;
-    Ok(())
-}
-
-/// Removes a tag; whether there was one.
-pub fn untag(connection: &Connection, reference: &Reference) -> Result<bool> {
-    let delete = "DELETE FROM tags WHERE reference = ?1";
-    Ok(doing("remove a tag", connection.execute(delete, [reference.to_string()]))? > 0)
 }
 
 /// The image with this full name.
@@ -143,20 +132,6 @@ pub fn all(connection: &Connection) -> Result<Vec<Image>> {
     rows.map(|row| parse(doing("list images", row)?)).collect()
 }
 
-/// All tags with the image that each names.
-pub fn tags(connection: &Connection) -> Result<Vec<(Reference, Digest)>> {
-    let mut statement =
-        doing("list tags", connection.prepare("SELECT reference, image_id FROM tags ORDER BY reference"))?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
-    let mut tags = Vec::new();
-    for row in doing("list tags", rows)? {
-        let (reference, id) = doing("list tags", row)?;
-        let reference = reference.parse().map_err(|e| corrupt("tags.reference", &e))?;
-        tags.push((reference, id.parse().map_err(|e| corrupt("tags.image_id", &e))?));
-    }
-    Ok(tags)
-}
-
 /// Names of the containers that were made of this image.
 pub fn users(connection: &Connection, id: &Digest) -> Result<Vec<String>> {
     let mut statement = doing(
@@ -167,16 +142,28 @@ pub fn users(connection: &Connection, id: &Digest) -> Result<Vec<String>> {
     rows.map(|row| doing("list an image's containers", row)).collect()
 }
 
-/// Removes the rows of an image; gives back the layers that no other image has, highest first.
-pub fn remove(connection: &Connection, image: &Image) -> Result<Vec<Digest>> {
-    doing("remove tags", connection.execute("DELETE FROM tags WHERE image_id = ?1", [image.id.as_str()]))?;
+/// What nothing needs any more once an image's rows are gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Orphans {
+    /// Chain ids of layers, highest first.
+    pub layers: Vec<Digest>,
+    /// Manifests and configs.
+    pub blobs: Vec<Digest>,
+}
+
+/// Removes the rows of an image, which no tag names as its own any more; gives back what only it had.
+pub fn remove(connection: &Connection, image: &Image) -> Result<Orphans> {
+    let mut orphans = Orphans { blobs: tags::remove_manifests(connection, &image.id)?, ..Orphans::default() };
     doing("remove an image", connection.execute("DELETE FROM images WHERE id = ?1", [image.id.as_str()]))?;
-    let kept: Vec<Digest> = all(connection)?.into_iter().flat_map(|i| i.layers).map(|l| l.chain_id).collect();
-    let mut orphans = Vec::new();
-    for layer in image.layers.iter().rev().filter(|l| !kept.contains(&l.chain_id)) {
-        let delete = "DELETE FROM layers WHERE chain_id = ?1";
-        doing("remove a layer", connection.execute(delete, [layer.chain_id.as_str()]))?;
-        orphans.push(layer.chain_id.clone());
+    orphans.blobs.push(image.id.clone());
+    // Whoever is just making an image of these layers has them in a lease.
+    let delete = "DELETE FROM layers WHERE chain_id = ?1
+        AND NOT EXISTS (SELECT 1 FROM images, json_each(images.layers) WHERE value ->> '$.chain_id' = ?1)
+        AND NOT EXISTS (SELECT 1 FROM lease_refs WHERE digest = ?1 AND kind = 'layer')";
+    for layer in image.layers.iter().rev() {
+        if doing("remove a layer", connection.execute(delete, [layer.chain_id.as_str()]))? > 0 {
+            orphans.layers.push(layer.chain_id.clone());
+        }
     }
     Ok(orphans)
 }

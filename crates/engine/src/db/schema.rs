@@ -1,111 +1,13 @@
-//! The tables, and how an older database becomes a newer one.
+//! The tables, and how an older database becomes a newer one: a file of SQL for each version, applied in turn.
 
 use super::{Database, Error, Result, doing};
 
+/// What makes each version out of the one before, from an empty file on. A version that was released never changes.
+const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 /// The version that this binary writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = STEPS.len() as i64;
 
-const TABLES: &str = "
-CREATE TABLE sandboxes (
-    id          TEXT PRIMARY KEY,
-    -- first host id and number of ids while it lives; NULL: none, or the host's user namespace
-    uid_base    INTEGER,
-    uid_count   INTEGER,
-    created_ns  INTEGER NOT NULL
-) STRICT;
-CREATE INDEX sandboxes_range ON sandboxes (uid_base) WHERE uid_base IS NOT NULL;
-
-CREATE TABLE images (
-    id          TEXT PRIMARY KEY,
-    manifest    TEXT NOT NULL,
-    config      TEXT NOT NULL,
-    layers      TEXT NOT NULL,
-    size_bytes  INTEGER NOT NULL,
-    -- JSON: uids and gids of its files above 65,535
-    high_ids    TEXT NOT NULL,
-    created_ns  INTEGER NOT NULL
-) STRICT;
-CREATE TABLE layers (
-    chain_id    TEXT PRIMARY KEY,
-    diff_id     TEXT NOT NULL,
-    size_bytes  INTEGER NOT NULL
-) STRICT;
-CREATE TABLE tags (
-    reference   TEXT PRIMARY KEY,
-    image_id    TEXT NOT NULL REFERENCES images (id)
-) STRICT;
-CREATE INDEX tags_image ON tags (image_id);
-
-CREATE TABLE containers (
-    seq             INTEGER PRIMARY KEY,
-    id              TEXT NOT NULL UNIQUE,
-    name            TEXT NOT NULL UNIQUE,
-    image           TEXT NOT NULL,
-    image_id        TEXT NOT NULL REFERENCES images (id),
-    sandbox         TEXT NOT NULL REFERENCES sandboxes (id),
-    config          TEXT NOT NULL,
-    command         TEXT NOT NULL,
-    labels          TEXT NOT NULL,
-    mounts          TEXT NOT NULL,
-    host_powers     TEXT NOT NULL,
-    -- what is wanted and what was last learned are columns of their own
-    wanted          TEXT NOT NULL,
-    status          TEXT NOT NULL,
-    stopped_by      TEXT,
-    restart_count   INTEGER NOT NULL DEFAULT 0,
-    boot_id         TEXT,
-    pid             INTEGER,
-    pid_start_ticks INTEGER,
-    exit_code       INTEGER,
-    oom_killed      INTEGER NOT NULL DEFAULT 0,
-    error           TEXT,
-    project         TEXT,
-    depends_on      TEXT,
-    created_ns      INTEGER NOT NULL,
-    started_ns      INTEGER,
-    finished_ns     INTEGER,
-    external        TEXT,
-    journal_offset  INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX containers_alive ON containers (status) WHERE status IN ('running', 'paused', 'restarting');
-CREATE INDEX containers_image ON containers (image_id);
-CREATE INDEX containers_sandbox ON containers (sandbox);
-
-CREATE TABLE volumes (
-    id          TEXT PRIMARY KEY,
-    name        TEXT NOT NULL UNIQUE,
-    labels      TEXT NOT NULL,
-    anonymous   INTEGER NOT NULL,
-    created_ns  INTEGER NOT NULL
-) STRICT;
-CREATE TABLE container_volumes (
-    container   TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
-    volume      TEXT NOT NULL REFERENCES volumes (id),
-    target      TEXT NOT NULL,
-    PRIMARY KEY (container, target)
-) STRICT;
-CREATE INDEX container_volumes_volume ON container_volumes (volume);
-
-CREATE TABLE execs (
-    id          TEXT PRIMARY KEY,
-    container   TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
-    command     TEXT NOT NULL,
-    started_ns  INTEGER NOT NULL,
-    exit_code   INTEGER
-) STRICT;
-CREATE INDEX execs_container ON execs (container);
-
-CREATE TABLE events (
-    seq         INTEGER PRIMARY KEY,
-    time_ns     INTEGER NOT NULL,
-    kind        TEXT NOT NULL,
-    action      TEXT NOT NULL,
-    object      TEXT NOT NULL,
-    attributes  TEXT NOT NULL
-) STRICT;
-";
-
-/// Makes the tables in a new database; refuses one that a newer binary made.
+/// Makes the tables in a new database, and those that an older one lacks; refuses one that a newer binary made.
 pub(super) fn bring_up_to_date(database: &mut Database) -> Result<()> {
     let path = database.path.clone();
     let version = |connection: &rusqlite::Connection| {
@@ -115,23 +17,27 @@ pub(super) fn bring_up_to_date(database: &mut Database) -> Result<()> {
     };
     match version(&database.connection)? {
         VERSION => return Ok(()),
-        0 => {}
+        0 => doing("switch to WAL", database.connection.pragma_update(None, "journal_mode", "WAL"))?,
+        1..VERSION => {}
         found => return Err(Error::Newer { path, found, known: VERSION }),
     }
-    doing("switch to WAL", database.connection.pragma_update(None, "journal_mode", "WAL"))?;
-    database.write(|transaction| {
+    database.write_durably(|transaction| {
         // Two first commands may meet here: the second one finds the tables made.
-        if version(transaction)? == 0 {
-            doing("make the tables", transaction.execute_batch(TABLES))?;
-            doing("set the version", transaction.pragma_update(None, "user_version", VERSION))?;
+        let found = version(transaction)?;
+        if found >= VERSION {
+            return Ok(());
         }
-        Ok(())
+        for step in &STEPS[found as usize..] {
+            doing("make the tables", transaction.execute_batch(step))?;
+        }
+        doing("set the version", transaction.pragma_update(None, "user_version", VERSION))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::{containers, images, tags};
 
     #[test]
     fn a_new_database_is_made_once_and_a_newer_one_is_refused() {
@@ -142,7 +48,9 @@ mod tests {
         assert_eq!(mode, "wal");
         database.connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
         drop(database);
-        assert!(matches!(Database::open(dir.path()), Err(Error::Newer { found: 2, .. })));
+        assert!(
+            matches!(Database::open(dir.path()), Err(Error::Newer { found, .. }) if found == VERSION + 1)
+        );
     }
 
     #[test]
@@ -153,5 +61,56 @@ mod tests {
         assert!(std::fs::metadata(&wal).unwrap().len() > 0);
         super::super::checkpoint(dir.path()).unwrap();
         assert_eq!(std::fs::metadata(&wal).unwrap().len(), 0);
+    }
+
+    /// What sqlite3's `.dump` gave of a database that a version-1 binary filled: three images, two of them tagged, a
+    /// container that ran, a volume.
+    const VERSION_1: &str = include_str!("schema/version-1.dump.sql");
+
+    fn version_1(dir: &std::path::Path) {
+        let connection = rusqlite::Connection::open(dir.join("corten.db")).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection.execute_batch(VERSION_1).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+    }
+
+    #[test]
+    fn a_version_1_database_becomes_one_of_today() {
+        let dir = tempfile::tempdir().unwrap();
+        version_1(dir.path());
+        let database = Database::open(dir.path()).unwrap();
+        let connection = database.read();
+        let one: corten_model::Reference = "one:1".parse().unwrap();
+        let image = images::by_reference(connection, &one).unwrap().unwrap();
+        assert_eq!(image.config.config.labels.as_ref().unwrap()["a"], "b");
+        assert_eq!(images::all(connection).unwrap().len(), 3);
+        let tags = tags::all(connection).unwrap();
+        assert_eq!(tags.len(), 2);
+        let tag = tags.iter().find(|tag| tag.reference == one).unwrap();
+        assert_eq!((&tag.target, &tag.image), (&image.manifest, &image.id));
+        assert_eq!(tags::images_below(connection, &tag.target).unwrap(), std::slice::from_ref(&image.id));
+        let containers = containers::matching(connection, "web").unwrap();
+        assert_eq!(containers[0].image_id, image.id);
+        let platform = "SELECT os || '/' || architecture FROM images WHERE id = ?1";
+        let platform: String = connection.query_row(platform, [image.id.as_str()], |row| row.get(0)).unwrap();
+        assert_eq!(platform, "linux/amd64");
+        let broken: i64 = connection
+            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(broken, 0);
+    }
+
+    #[test]
+    fn a_migrated_database_has_the_tables_of_a_new_one() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        version_1(old.path());
+        let tables = |dir: &std::path::Path| -> Vec<String> {
+            let database = Database::open(dir).unwrap();
+            let query = "SELECT name || ': ' || coalesce(sql, '') FROM sqlite_schema ORDER BY name";
+            let mut statement = database.read().prepare(query).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(|row| row.unwrap()).collect()
+        };
+        assert_eq!(tables(old.path()), tables(new.path()));
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use corten_model::ContainerId;
 
 use super::Finding;
-use crate::db::{containers, images, sandboxes, volumes};
+use crate::db::{containers, images, sandboxes, tags, volumes};
 use crate::inside::{self, LiveLists};
 use crate::keeper::places;
 use crate::{Engine, Result, container, journal};
@@ -182,7 +182,7 @@ fn store(
     let mut live = LiveLists {
         containers: known.into_iter().collect(),
         layers: images.iter().flat_map(|i| i.layers.iter().map(|l| l.chain_id.clone())).collect(),
-        blobs: images.iter().flat_map(|i| [i.id.clone(), i.manifest.clone()]).collect(),
+        blobs: images.iter().map(|i| i.id.clone()).chain(tags::all_manifests(connection)?).collect(),
         volumes: volumes::all(connection)?.into_iter().map(|v| v.id).collect(),
     };
     // A `--rm` container whose keeper is still tidying up has a directory and no row.

@@ -1,0 +1,124 @@
+//! `rmi`: a name goes, and with the last one the images below it and what only they had.
+//!
+//! Rows go first, in one transaction; bytes after it, under the lock that keeps them apart from images in the making.
+
+use std::collections::BTreeMap;
+
+use corten_model::{Digest, Reference};
+use rusqlite::Transaction;
+
+use super::{Layers, layers_lock, resolve_present};
+use crate::db::events;
+use crate::db::images::{self, Image, Orphans};
+use crate::db::tags::{self, Tag};
+use crate::error::Doing;
+use crate::{Engine, Error, Result, inside, journal};
+
+/// What `rmi` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// This name is gone.
+    Untagged(String),
+    /// This image is gone.
+    Deleted(Digest),
+}
+
+/// Removes a name, and with the last one the images below it. `force` takes all names of an id, and lets go of a name
+/// whose image a container uses.
+pub fn remove(engine: &mut Engine, target: &str, force: bool) -> Result<Vec<Removed>> {
+    remove_resolved(engine, target, force).doing("remove image", target)
+}
+
+fn remove_resolved(engine: &mut Engine, target: &str, force: bool) -> Result<Vec<Removed>> {
+    let typed = target.parse::<Reference>().ok();
+    let named = match &typed {
+        Some(reference) => tags::by_reference(engine.database()?.read(), reference)?,
+        None => None,
+    };
+    let image = match &named {
+        Some(_) => None,
+        None => Some(resolve_present(engine, target)?),
+    };
+    let _writing = engine.store().writing()?;
+    let _layers = layers_lock(engine, Layers::Removed)?;
+    let mut removal = Removal { target, force, removed: Vec::new(), orphans: Orphans::default() };
+    engine.database()?.write_durably(|transaction| match (named, image) {
+        (Some(tag), _) => removal.name(transaction, &tag),
+        (None, Some(image)) => removal.id(transaction, &image),
+        (None, None) => Ok(()),
+    })?;
+    inside::remove_layers(engine, removal.orphans.layers)?;
+    for digest in &removal.orphans.blobs {
+        engine.store().blobs().remove(digest)?;
+    }
+    Ok(removal.removed)
+}
+
+/// One removal on its way.
+struct Removal<'a> {
+    target: &'a str,
+    force: bool,
+    removed: Vec<Removed>,
+    orphans: Orphans,
+}
+
+impl Removal<'_> {
+    fn name(&mut self, transaction: &Transaction<'_>, tag: &Tag) -> Result<()> {
+        let below = tags::images_below(transaction, &tag.target)?;
+        self.untag(transaction, tag)?;
+        for id in below {
+            if !tags::of_image(transaction, &id)?.is_empty() {
+                continue;
+            }
+            match images::users(transaction, &id)?.pop() {
+                // Without a name it stays for its containers.
+                Some(_) if self.force => {}
+                Some(by) => return Err(self.in_use(by)),
+                None => self.delete(transaction, &id)?,
+            }
+        }
+        self.orphans.blobs.extend(tags::remove_orphaned_indexes(transaction)?);
+        Ok(())
+    }
+
+    fn id(&mut self, transaction: &Transaction<'_>, image: &Image) -> Result<()> {
+        let names = tags::of_image(transaction, &image.id)?;
+        if names.len() > 1 && !self.force {
+            let names = names.iter().map(|tag| tag.reference.familiar()).collect::<Vec<_>>().join(", ");
+            return Err(Error::SeveralNames { id: image.id.short().to_owned(), names });
+        }
+        if names.is_empty()
+            && let Some(by) = images::users(transaction, &image.id)?.pop()
+        {
+            return Err(self.in_use(by));
+        }
+        names.iter().try_for_each(|tag| self.name(transaction, tag))?;
+        if names.is_empty() {
+            self.delete(transaction, &image.id)?;
+        }
+        Ok(())
+    }
+
+    fn in_use(&self, by: String) -> Error {
+        Error::InUse { what: "image", name: self.target.to_owned(), by }
+    }
+
+    fn untag(&mut self, transaction: &Transaction<'_>, tag: &Tag) -> Result<()> {
+        tags::remove(transaction, &tag.reference)?;
+        let name = BTreeMap::from([("name", tag.reference.familiar())]);
+        events::record(transaction, journal::now_ns(), "image", "untag", tag.image.as_str(), &name)?;
+        self.removed.push(Removed::Untagged(tag.reference.familiar()));
+        Ok(())
+    }
+
+    fn delete(&mut self, transaction: &Transaction<'_>, id: &Digest) -> Result<()> {
+        let Some(image) = images::by_id(transaction, id)? else { return Ok(()) };
+        let now = journal::now_ns();
+        events::record(transaction, now, "image", "delete", id.as_str(), &BTreeMap::new())?;
+        let orphans = images::remove(transaction, &image)?;
+        self.removed.push(Removed::Deleted(image.id));
+        self.orphans.layers.extend(orphans.layers);
+        self.orphans.blobs.extend(orphans.blobs);
+        Ok(())
+    }
+}
