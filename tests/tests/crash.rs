@@ -15,13 +15,16 @@ fn kill(pid: u32) {
     let _ = kill_process(Pid::from_raw(pid as i32).expect("pids are positive"), Signal::KILL);
 }
 
+/// The letter that tells what a process does.
+fn state_of(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
 /// A process of this host that has stopped itself.
 fn stopped(host: &Host) -> Option<u32> {
-    let is_stopped = |pid: u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
-    };
-    processes_of(host.path()).into_iter().map(|(pid, _)| pid).find(|pid| is_stopped(*pid))
+    let pids = processes_of(host.path()).into_iter().map(|(pid, _)| pid);
+    pids.into_iter().find(|pid| state_of(*pid) == Some('T'))
 }
 
 /// Who is killed.
@@ -52,6 +55,8 @@ fn check(step: &str, flags: &[&str], command: &[&str], victim: Victim) {
         }
     }
     kill(pid);
+    // A killed process holds its locks until the kernel comes to end it.
+    wait_until("it is dead", || state_of(pid).is_none_or(|state| state == 'Z').then_some(()));
     let _ = session.finish();
     tells_the_truth(&host, &what);
     host.run(["system", "check", "--repair"]).success();

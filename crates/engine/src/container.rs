@@ -28,7 +28,7 @@ pub use create::create;
 pub use exec::{attach, exec};
 pub use inspect::inspect;
 pub use list::list;
-pub(crate) use reconcile::reconcile;
+pub(crate) use reconcile::{clean_up_if_left, reconcile};
 pub(crate) use remove::remove_bytes;
 pub use remove::{finish, remove};
 pub use start::{run, start};
@@ -102,6 +102,8 @@ pub struct Summary {
     pub host_powers: Vec<String>,
     /// Names of volumes, paths of the host.
     pub mounts: Vec<String>,
+    /// What of it can't be read.
+    pub problem: Option<String>,
 }
 
 /// What `exec` needs.
@@ -134,7 +136,14 @@ pub struct RemoveOptions {
 
 /// The one container that `target` means: an id, a name or a prefix of an id.
 pub(crate) fn resolve(engine: &mut Engine, target: &str) -> Result<Container> {
-    let mut found = containers::matching(engine.database()?.read(), target)?;
+    let found = containers::matching(engine.database()?.read(), target);
+    let broken = |error: Error| match error {
+        Error::Database(_) if error.is_broken() => {
+            Error::Broken { name: target.to_owned(), source: Box::new(error) }
+        }
+        other => other,
+    };
+    let mut found = found.map_err(|error| broken(error.into()))?;
     match (found.pop(), found.pop()) {
         (Some(container), None) => Ok(container),
         (None, _) => Err(Error::NoSuch { what: "container", name: target.to_owned() }),

@@ -7,6 +7,7 @@
 //! No process opens this if it, or a parent it was forked from without exec, ever had it open: SQLite's POSIX locks
 //! live in process-global state, and a forked copy believes in locks it doesn't hold. [`Database::open`] asserts it.
 
+pub mod broken;
 pub mod containers;
 pub mod events;
 pub mod images;
@@ -92,6 +93,22 @@ impl Error {
             }
             Error::Corrupt { .. } => Kind::Internal,
         }
+    }
+
+    /// Whether one row is to blame, and the others can be read and written.
+    pub fn is_of_one_row(&self) -> bool {
+        match self {
+            Error::Corrupt { .. } => true,
+            // SQLite is content, the value isn't what its column is for.
+            Error::Statement { source, .. } => source.sqlite_error_code().is_none(),
+            Error::Open { .. } | Error::Newer { .. } => false,
+        }
+    }
+
+    /// Whether there is no room to write.
+    pub fn is_disk_full(&self) -> bool {
+        let (Error::Statement { source, .. } | Error::Open { source, .. }) = self else { return false };
+        source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
     }
 
     /// What to try.

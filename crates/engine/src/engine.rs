@@ -1,5 +1,6 @@
 //! The handle that every verb takes.
 
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 
@@ -18,6 +19,8 @@ pub struct Engine {
     rootless: bool,
     store: Store,
     database: Option<Database>,
+    /// Why journals were not folded: their containers are broken, everything else goes on.
+    unfolded: BTreeMap<ContainerId, Error>,
     timings: Timings,
 }
 
@@ -29,7 +32,7 @@ impl Engine {
         make_run_root(&roots)?;
         let mut timings = Timings::default();
         timings.mark("store open");
-        Ok(Engine { roots, rootless, store, database: None, timings })
+        Ok(Engine { roots, rootless, store, database: None, unfolded: BTreeMap::new(), timings })
     }
 
     /// Where the state lies.
@@ -57,13 +60,18 @@ impl Engine {
             let mut database = Database::open(&self.roots.data)?;
             let mut removed = Vec::new();
             for id in journal::marked(&self.roots.run) {
-                if let Some(volumes) = fold::fold(&mut database, &self.store, &self.roots, &id)? {
-                    removed.push((id, volumes));
+                match fold::fold(&mut database, &self.store, &self.roots, &id) {
+                    Ok(None) => {}
+                    Ok(Some(volumes)) => removed.push((id, volumes)),
+                    Err(error) if error.is_of_one_container() => drop(self.unfolded.insert(id, error)),
+                    Err(error) => return Err(error),
                 }
             }
             self.database = Some(database);
             for (id, volumes) in removed {
-                crate::container::remove_bytes(self, &id, &volumes)?;
+                // Bytes without a row are no reason to fail for a command on another container: `system check`
+                // finds them.
+                let _ = crate::container::remove_bytes(self, &id, &volumes);
             }
             self.timings.mark("database open");
         }
@@ -74,7 +82,15 @@ impl Engine {
     pub(crate) fn fold(&mut self, id: &ContainerId) -> Result<Option<Vec<Volume>>> {
         self.database()?;
         let database = self.database.as_mut().expect("it was just opened");
-        fold::fold(database, &self.store, &self.roots, id)
+        fold::fold(database, &self.store, &self.roots, id).map_err(|error| match error {
+            Error::File { .. } => Error::Broken { name: id.short().to_owned(), source: Box::new(error) },
+            other => other,
+        })
+    }
+
+    /// Why the journal of this container was not folded when the database was opened, if it wasn't.
+    pub(crate) fn unfolded(&self, id: &ContainerId) -> Option<&Error> {
+        self.unfolded.get(id)
     }
 }
 

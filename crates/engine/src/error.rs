@@ -124,6 +124,15 @@ pub enum Error {
     /// The user namespace of an ordinary user's commands.
     #[error(transparent)]
     Inside(#[from] crate::inside::Error),
+    /// What is known of a container can't be read.
+    #[error("container `{name}` is broken")]
+    Broken {
+        /// The container.
+        name: String,
+        /// What can't be read.
+        #[source]
+        source: Box<Error>,
+    },
     /// An operation on an object, and why it failed.
     #[error("cannot {doing} `{name}`")]
     Cannot {
@@ -165,7 +174,7 @@ impl Error {
             Error::Keeper(e) => e.kind(),
             Error::Session(_) => Kind::Internal,
             Error::Inside(e) => e.kind(),
-            Error::Cannot { source, .. } => source.kind(),
+            Error::Cannot { source, .. } | Error::Broken { source, .. } => source.kind(),
         }
     }
 
@@ -200,7 +209,52 @@ impl Error {
             Error::Keeper(e) => e.hint(),
             Error::Inside(e) => e.hint(),
             Error::Cannot { source, .. } => source.hint(),
+            Error::Broken { source, .. } if source.is_disk_full() => source.hint(),
+            Error::Broken { name, .. } => Some(format!(
+                "`corten system check --repair` sets aside what can't be read, `corten rm -f {name}` removes the container"
+            )),
         }
+    }
+
+    /// Whether the trouble is one container's, so that all others can be looked at. What can't be folded for want of
+    /// room is folded later.
+    pub(crate) fn is_of_one_container(&self) -> bool {
+        match self {
+            Error::Database(e) => e.is_of_one_row() || e.is_disk_full(),
+            Error::Cannot { source, .. } | Error::Broken { source, .. } => source.is_of_one_container(),
+            _ => true,
+        }
+    }
+
+    /// Whether what is known of the container can't be read; making room doesn't help.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self {
+            Error::Database(e) => e.is_of_one_row(),
+            Error::Broken { source, .. } => !source.is_disk_full(),
+            Error::Cannot { source, .. } => source.is_broken(),
+            _ => false,
+        }
+    }
+
+    fn is_disk_full(&self) -> bool {
+        match self {
+            Error::Database(e) => e.is_disk_full(),
+            Error::File { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            Error::Cannot { source, .. } | Error::Broken { source, .. } => source.is_disk_full(),
+            _ => false,
+        }
+    }
+
+    /// The error and its causes in one line.
+    pub(crate) fn told(&self) -> String {
+        let mut told = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            told.push_str(": ");
+            told.push_str(&error.to_string());
+            cause = error.source();
+        }
+        told
     }
 
     /// The exit code of `run`, `create`, `start` and `exec`: 125 is ours, 126 and 127 the command's.

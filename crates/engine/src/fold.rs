@@ -163,13 +163,7 @@ pub fn remove_rows(
     }
     containers::remove(connection, &container.id)?;
     sandboxes::remove_if_empty(connection, &container.sandbox)?;
-    let mut gone = Vec::new();
-    for volume in orphans {
-        if volumes::users(connection, &volume.id)?.is_empty() {
-            volumes::remove(connection, &volume.id)?;
-            gone.push(volume);
-        }
-    }
+    let gone = remove_unused(connection, orphans)?;
     let attributes =
         BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
     events::record(
@@ -180,6 +174,21 @@ pub fn remove_rows(
         container.id.as_str(),
         &attributes,
     )?;
+    Ok(gone)
+}
+
+/// Removes the rows of those volumes that no container uses any more, and gives them back.
+pub fn remove_unused(
+    connection: &rusqlite::Connection,
+    orphans: Vec<volumes::Volume>,
+) -> Result<Vec<volumes::Volume>> {
+    let mut gone = Vec::new();
+    for volume in orphans {
+        if volumes::users(connection, &volume.id)?.is_empty() {
+            volumes::remove(connection, &volume.id)?;
+            gone.push(volume);
+        }
+    }
     Ok(gone)
 }
 
@@ -227,33 +236,7 @@ mod tests {
 
         /// A container with ids of its own and a journal to write.
         fn container(&mut self, auto_remove: bool) -> (ContainerId, journal::Writer) {
-            let id = ContainerId::from_bytes([5; 32]);
-            let image: corten_model::Digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
-            let sandbox = corten_model::SandboxId::from_bytes([6; 32]);
-            let config = corten_model::container::ContainerConfig { auto_remove, ..Default::default() };
-            let container = Container {
-                id: id.clone(),
-                name: "one".parse().unwrap(),
-                image: "image".into(),
-                image_id: image.clone(),
-                sandbox: sandbox.clone(),
-                config,
-                command: vec!["true".into()],
-                host_powers: Vec::new(),
-                state: State::created(),
-                created_ns: 1,
-                journal_offset: 0,
-            };
-            self.database
-                .write(|t| -> Result<()> {
-                    let insert = "INSERT INTO images VALUES (?1, ?1, '{}', '[]', 0, 0, 0)";
-                    crate::db::doing("insert an image", t.execute(insert, [image.as_str()]))?;
-                    sandboxes::insert(t, &sandbox, 1)?;
-                    assert!(containers::insert(t, &container)?);
-                    sandboxes::take_range(t, &sandbox, 1, &[])?.unwrap();
-                    Ok(containers::set_wanted(t, &id, true)?)
-                })
-                .unwrap();
+            let id = crate::testing::insert_container(&mut self.database, 5, auto_remove);
             let dir = self.store.container_dir(&id);
             std::fs::create_dir_all(&dir).unwrap();
             let writer = journal::Writer::open(journal::Places::new(&dir, &self.roots.run, &id)).unwrap();

@@ -167,7 +167,7 @@ fn checksum(bytes: &[u8]) -> u64 {
 /// A file that is shorter lost its end in a power cut, after it was folded: what comes next stands at its end.
 pub fn read(places: &Places, offset: u64) -> io::Result<(Vec<Line>, u64)> {
     use std::io::{Read, Seek, SeekFrom};
-    let mut file = match File::open(&places.journal) {
+    let mut file = match open_file(places) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), offset)),
         Err(e) => return Err(e),
@@ -181,6 +181,31 @@ pub fn read(places: &Places, offset: u64) -> io::Result<(Vec<Line>, u64)> {
     file.take(READ_MAX_BYTES).read_to_end(&mut bytes)?;
     let (lines, used) = decode(&bytes);
     Ok((lines, offset + used as u64))
+}
+
+/// Opens a journal that is a file; a pipe in its place would wait for a writer.
+fn open_file(places: &Places) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).custom_flags(nonblocking).open(&places.journal)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file"));
+    }
+    Ok(file)
+}
+
+/// Fails if there is a journal that can't be read: its first and its last bytes are tried.
+pub fn try_reading(places: &Places) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let file = match open_file(places) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let mut byte = [0];
+    let end = file.metadata()?.len().saturating_sub(1);
+    file.read_at(&mut byte, 0)?;
+    file.read_at(&mut byte, end)?;
+    Ok(())
 }
 
 fn decode(bytes: &[u8]) -> (Vec<Line>, usize) {

@@ -22,6 +22,8 @@ pub mod prune;
 pub mod roots;
 pub mod steps;
 pub mod system;
+#[cfg(test)]
+mod testing;
 pub mod timings;
 pub mod volume;
 

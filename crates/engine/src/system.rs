@@ -1,5 +1,6 @@
 //! The store and the host as a whole: info, check, the use of the disk.
 
+mod broken;
 mod check;
 mod df;
 mod info;

@@ -143,6 +143,9 @@ impl View {
                 None => format!("{word} ({code})"),
             }
         };
+        if let Some(problem) = &summary.problem {
+            return format!("Broken ({problem})");
+        }
         match summary.status {
             Status::Created => "Created".into(),
             Status::Running => up(),
@@ -195,6 +198,7 @@ mod tests {
             labels: [("a".into(), "b".into()), ("c".into(), String::new())].into(),
             host_powers: Vec::new(),
             mounts: vec!["data".into(), "/host".into()],
+            problem: None,
         }
     }
 
@@ -230,6 +234,8 @@ a5a5a5a5a5a5   c3c3c3c3c3c3   \"/bin/sh -c 'echo \\\"h…\"   2 hours ago   Exit
         check(Status::Dead, "Dead");
         let unseen = Summary { exit: None, ..summary("aa", Status::Exited) };
         assert_eq!(view().status(&unseen), "Exited (unknown) 3 seconds ago");
+        let broken = Summary { problem: Some("no journal".into()), ..summary("aa", Status::Dead) };
+        assert_eq!(view().status(&broken), "Broken (no journal)");
         let host = Summary { host_powers: vec!["--privileged".into()], ..summary("aa", Status::Running) };
         assert_eq!(view().status(&host), "Up 2 minutes (host: --privileged)");
     }

@@ -13,9 +13,20 @@ use crate::{Engine, Error, Result};
 
 /// Everything about one container, in the shape of Docker's `GET /containers/{id}/json`.
 pub fn inspect(engine: &mut Engine, target: &str) -> Result<Value> {
-    let container = resolve(engine, target)?;
+    let container = match resolve(engine, target) {
+        Err(error) if error.is_broken() => return broken(engine, target, &error),
+        other => other?,
+    };
     let gone = || Error::NoSuch { what: "container", name: target.to_owned() };
-    let container = reconcile(engine, container)?.ok_or_else(gone)?;
+    let container = match reconcile(engine, container.clone()) {
+        Err(error) if error.is_of_one_container() => without_journal(container, &error),
+        other => other?.ok_or_else(gone)?,
+    };
+    let unfolded = engine.unfolded(&container.id);
+    let container = match unfolded {
+        Some(error) => without_journal(container, error),
+        None => container,
+    };
     let image = images::by_id(engine.database()?.read(), &container.image_id)?;
     let volumes = volumes::of_container(engine.database()?.read(), &container.id)?;
     let range = sandboxes::range(engine.database()?.read(), &container.sandbox)?;
@@ -57,6 +68,23 @@ pub fn inspect(engine: &mut Engine, target: &str) -> Result<Value> {
             "HostIds": range.map(|(first, count)| json!({ "First": first, "Count": count })),
             "HostUsernsBecauseOf": container.host_powers,
         },
+    }))
+}
+
+/// What stands in the row of a container whose journal can't be read, and that it can't.
+fn without_journal(mut container: Container, error: &Error) -> Container {
+    container.state.error = Some(error.told());
+    container
+}
+
+/// What can be told of a container whose row can't be understood.
+fn broken(engine: &mut Engine, target: &str, error: &Error) -> Result<Value> {
+    let found = crate::db::broken::find(engine.database()?.read(), target)?;
+    let id = found.and_then(|f| f.id);
+    Ok(json!({
+        "Id": id.as_ref().map(|id| id.as_str()),
+        "Name": format!("/{target}"),
+        "State": { "Status": Status::Dead.as_str(), "Dead": true, "Running": false, "Error": error.told() },
     }))
 }
 

@@ -23,6 +23,11 @@ const ADOPT_TRIES: u32 = 3;
 /// right under the container's lock: nobody starts, removes or adopts it meanwhile.
 pub fn reconcile(engine: &mut Engine, mut container: Container) -> Result<Option<Container>> {
     let run = engine.roots().run.clone();
+    engine.database()?;
+    if engine.unfolded(&container.id).is_some() {
+        // The row is older than what its keeper knows: nothing is decided by it.
+        engine.fold(&container.id)?;
+    }
     for _ in 0..ADOPT_TRIES {
         let alive = container.state.status.is_alive();
         if places::is_locked(&run, &container.id)

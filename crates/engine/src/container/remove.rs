@@ -7,8 +7,8 @@ use corten_model::signal::Signal;
 
 use super::{RemoveOptions, reconcile, resolve, stop};
 use crate::attach::Session;
-use crate::db::containers::Container;
-use crate::db::volumes::Volume;
+use crate::db::broken;
+use crate::db::volumes::{self, Volume};
 use crate::error::{Doing, OnFile};
 use crate::keeper::places;
 use crate::keeper::protocol::{self, Kind, Request};
@@ -19,7 +19,11 @@ const LOCK_TRIES: u32 = 3;
 
 /// Removes a container.
 pub fn remove(engine: &mut Engine, target: &str, options: RemoveOptions) -> Result<()> {
-    remove_resolved(engine, target, options).doing("remove container", target)
+    let removed = match remove_resolved(engine, target, options) {
+        Err(error) if options.force && error.is_broken() => remove_broken(engine, target, options),
+        other => other,
+    };
+    removed.doing("remove container", target)
 }
 
 fn remove_resolved(engine: &mut Engine, target: &str, options: RemoveOptions) -> Result<()> {
@@ -35,7 +39,7 @@ fn remove_resolved(engine: &mut Engine, target: &str, options: RemoveOptions) ->
     if crate::db::containers::by_id(engine.database()?.read(), &id)?.is_none() {
         return Ok(());
     }
-    let _lock = lock(engine, &container, target, options.force)?;
+    let _lock = lock(engine, &id, target, options.force)?;
     let gone = match engine.fold(&id)? {
         Some(volumes) => Some(volumes),
         None => engine.database()?.write(|transaction| -> Result<Option<Vec<Volume>>> {
@@ -53,19 +57,40 @@ fn remove_resolved(engine: &mut Engine, target: &str, options: RemoveOptions) ->
     gone.map_or(Ok(()), |volumes| remove_bytes(engine, &id, &volumes))
 }
 
+/// Removes a container whose row or journal can't be read: what runs is killed, and nothing of it is asked.
+fn remove_broken(engine: &mut Engine, target: &str, options: RemoveOptions) -> Result<()> {
+    let found = broken::find(engine.database()?.read(), target)?;
+    let found = found.ok_or_else(|| Error::NoSuch { what: "container", name: target.to_owned() })?;
+    let Some(id) = found.id else {
+        return Ok(engine.database()?.write(|transaction| broken::remove(transaction, found.seq))?);
+    };
+    let _lock = lock(engine, &id, target, true)?;
+    if places::directory(&engine.roots().run, &id).exists() {
+        reconcile::clean_up(engine, &id)?;
+    }
+    let gone = engine.database()?.write(|transaction| -> Result<Vec<Volume>> {
+        let volumes = volumes::of_container(transaction, &id)?.into_iter().map(|(volume, _)| volume);
+        let orphans = volumes.filter(|v| options.volumes && v.anonymous).collect::<Vec<_>>();
+        broken::remove(transaction, found.seq)?;
+        fold::remove_unused(transaction, orphans)
+    })?;
+    places::remove(&engine.roots().run, &id);
+    remove_bytes(engine, &id, &gone)
+}
+
 /// The container's lock: while we hold it, nobody starts what we remove. A keeper that is tearing down is waited for.
-fn lock(engine: &mut Engine, container: &Container, target: &str, force: bool) -> Result<File> {
+fn lock(engine: &mut Engine, id: &ContainerId, target: &str, force: bool) -> Result<File> {
     let run = engine.roots().run.clone();
-    let dir = places::directory(&run, &container.id);
+    let dir = places::directory(&run, id);
     for _ in 0..LOCK_TRIES {
-        if let Some(lock) = places::lock(&run, &container.id).on("take the lock of", &dir)? {
+        if let Some(lock) = places::lock(&run, id).on("take the lock of", &dir)? {
             return Ok(lock);
         }
         // Somebody started it since we looked.
         if !force {
             break;
         }
-        stop::end(engine, container, Signal::KILL, None)?;
+        stop::kill_and_wait(engine, id)?;
     }
     Err(Error::State { name: target.to_owned(), state: "running" })
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use corten_model::ContainerId;
 use corten_model::signal::Signal;
 use corten_model::state::Status;
 
@@ -70,10 +71,19 @@ pub(super) fn end(
 ) -> Result<()> {
     let timeout_ms = timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
     let request = Request::Stop { signal: signal.number(), timeout_ms };
-    if let Some(mut session) = subscribe(engine, container, &request)? {
+    if let Some(mut session) = subscribe(engine, &container.id, &request)? {
         session.wait()?;
     }
     settle(engine, container).map(drop)
+}
+
+/// Kills what a keeper looks after, and waits; its row isn't looked at.
+pub(super) fn kill_and_wait(engine: &mut Engine, id: &ContainerId) -> Result<()> {
+    let request = Request::Stop { signal: Signal::KILL.number(), timeout_ms: None };
+    if let Some(mut session) = subscribe(engine, id, &request)? {
+        session.wait()?;
+    }
+    Ok(())
 }
 
 /// Begins to kill all of these that run, without waiting: whoever then ends one after the other waits for the slowest,
@@ -93,14 +103,14 @@ pub fn begin_kill(engine: &mut Engine, targets: &[String]) -> Result<()> {
 }
 
 /// Asks the keeper for something that subscribes to the end. `None`: it has ended.
-fn subscribe(engine: &mut Engine, container: &Container, request: &Request) -> Result<Option<Session>> {
+fn subscribe(engine: &mut Engine, id: &ContainerId, request: &Request) -> Result<Option<Session>> {
     let run = engine.roots().run.clone();
-    let mut line = match Line::connect(&run, &container.id) {
+    let mut line = match Line::connect(&run, id) {
         Err(call::Error::NotThere) => return Ok(None),
         other => other?,
     };
     match line.ask(request) {
-        Ok(_) => Ok(Some(line.into_session(&run, &container.id))),
+        Ok(_) => Ok(Some(line.into_session(&run, id))),
         // It ended between our look and our word.
         Err(call::Error::HungUp) => Ok(None),
         Err(error) if error.kind() == corten_model::Kind::Conflict => Ok(None),
@@ -147,7 +157,7 @@ pub fn wait(engine: &mut Engine, target: &str) -> Result<u8> {
     let gone = || Error::NoSuch { what: "container", name: target.to_owned() };
     let container = reconcile(engine, container)?.ok_or_else(gone)?;
     if container.state.status.is_alive()
-        && let Some(mut session) = subscribe(engine, &container, &Request::Wait)?
+        && let Some(mut session) = subscribe(engine, &container.id, &Request::Wait)?
         && let Ended::Exited(exit) = session.wait()?
     {
         return Ok(exit.code);

@@ -215,14 +215,23 @@ pub fn all_ids(connection: &Connection) -> Result<Vec<ContainerId>> {
     ids(connection, "SELECT id FROM containers ORDER BY seq")
 }
 
+/// Whether the row of this number can be understood.
+pub fn by_seq(connection: &Connection, seq: i64) -> Result<()> {
+    let query = format!("SELECT {COLUMNS} FROM containers WHERE seq = ?1");
+    let found = doing("look a container up", connection.query_row(&query, [seq], raw).optional())?;
+    found.map(parse).transpose().map(drop)
+}
+
 /// Containers that were to be started and have not: a start is under way, or the command that did it was killed.
+/// A row that can't be understood is none of them.
 pub fn wanted_but_created(connection: &Connection) -> Result<Vec<Container>> {
     let query = format!(
         "SELECT {COLUMNS} FROM containers WHERE wanted = 'running' AND status IN ('created', 'exited')"
     );
     let mut statement = doing("list containers", connection.prepare(&query))?;
     let rows = doing("list containers", statement.query_map([], raw))?;
-    rows.map(|row| parse(doing("list containers", row)?)).collect()
+    let rows = rows.map(|row| parse(doing("list containers", row)?));
+    rows.filter(|row| !matches!(row, Err(e) if e.is_of_one_row())).collect()
 }
 
 /// Ids of the containers of a sandbox that should be alive.
@@ -234,17 +243,13 @@ pub fn alive_in_sandbox(connection: &Connection, sandbox: &SandboxId) -> Result<
     ids(connection, &query)
 }
 
+/// What is no id is passed over: `system check` names that row.
 fn ids(connection: &Connection, query: &str) -> Result<Vec<ContainerId>> {
     let mut statement = doing("list containers", connection.prepare(query))?;
-    let rows = doing("list containers", statement.query_map([], |row| row.get::<_, String>(0)))?;
-    rows.map(|row| {
-        let id = doing("list containers", row)?;
-        id.parse().map_err(|e: corten_model::Invalid| Error::Corrupt {
-            column: "containers.id",
-            why: e.to_string(),
-        })
-    })
-    .collect()
+    let id = |row: &Row<'_>| Ok(row.get_ref(0)?.as_str().ok().and_then(|text| text.parse().ok()));
+    let rows = doing("list containers", statement.query_map([], id))?;
+    let ids = rows.filter_map(|row| doing("list containers", row).transpose());
+    ids.collect()
 }
 
 /// A row of `ps`: the columns that it shows, not the config, which costs a thousand times as much to parse.
@@ -269,6 +274,8 @@ pub struct Brief {
     pub state: State,
     /// When it was made.
     pub created_ns: i64,
+    /// What is wrong with the row; then only the id and the name mean something.
+    pub problem: Option<Error>,
 }
 
 /// Containers, newest first; only living ones unless `all`.
@@ -280,31 +287,59 @@ pub fn briefs(connection: &Connection, all: bool) -> Result<Vec<Brief>> {
     let order = if all { "seq" } else { "+seq" };
     let query = format!("SELECT {columns}, labels, mounts FROM containers {filter} ORDER BY {order} DESC");
     let mut statement = doing("list containers", connection.prepare(&query))?;
-    let rows =
-        statement.query_map([], |row| Ok((raw(row)?, row.get::<_, String>(20)?, row.get::<_, String>(21)?)));
+    let mut rows = doing("list containers", statement.query([]))?;
     let mut briefs = Vec::new();
-    for row in doing("list containers", rows)? {
-        let (mut raw, labels, mounts) = doing("list containers", row)?;
-        raw.texts[5] = "{}".into();
-        let container = parse(raw)?;
-        let corrupt = |e: serde_json::Error| Error::Corrupt {
-            column: "containers.labels or mounts",
-            why: e.to_string(),
-        };
-        briefs.push(Brief {
-            id: container.id,
-            name: container.name,
-            image: container.image,
-            image_id: container.image_id,
-            command: container.command,
-            host_powers: container.host_powers,
-            labels: serde_json::from_str(&labels).map_err(corrupt)?,
-            mounts: serde_json::from_str(&mounts).map_err(corrupt)?,
-            state: container.state,
-            created_ns: container.created_ns,
-        });
+    while let Some(row) = doing("list containers", rows.next())? {
+        match brief(row) {
+            Ok(brief) => briefs.push(brief),
+            Err(problem) if problem.is_of_one_row() => briefs.extend(unreadable(row, problem)),
+            Err(error) => return Err(error),
+        }
     }
     Ok(briefs)
+}
+
+fn brief(row: &Row<'_>) -> Result<Brief> {
+    let text = |index| doing("list containers", row.get::<_, String>(index));
+    let (mut raw, labels, mounts) = (doing("list containers", raw(row))?, text(20)?, text(21)?);
+    raw.texts[5] = "{}".into();
+    let container = parse(raw)?;
+    let corrupt =
+        |e: serde_json::Error| Error::Corrupt { column: "containers.labels or mounts", why: e.to_string() };
+    Ok(Brief {
+        id: container.id,
+        name: container.name,
+        image: container.image,
+        image_id: container.image_id,
+        command: container.command,
+        host_powers: container.host_powers,
+        labels: serde_json::from_str(&labels).map_err(corrupt)?,
+        mounts: serde_json::from_str(&mounts).map_err(corrupt)?,
+        state: container.state,
+        created_ns: container.created_ns,
+        problem: None,
+    })
+}
+
+/// What can be told of a row that can't be understood. Without an id there is nothing to call it by: `system check`
+/// names it.
+fn unreadable(row: &Row<'_>, problem: Error) -> Option<Brief> {
+    let text = |index| row.get::<_, String>(index).unwrap_or_default();
+    let id: ContainerId = text(0).parse().ok()?;
+    let name = text(1).parse().or_else(|_| id.short().parse()).ok()?;
+    Some(Brief {
+        id,
+        name,
+        image: text(2),
+        image_id: text(3).parse().unwrap_or(Digest::from_sha256([0; 32])),
+        command: Vec::new(),
+        host_powers: Vec::new(),
+        labels: BTreeMap::new(),
+        mounts: Vec::new(),
+        state: State { status: Status::Dead, ..State::created() },
+        created_ns: row.get(18).unwrap_or_default(),
+        problem: Some(problem),
+    })
 }
 
 /// Writes what was learned, and up to where the journal is folded.

@@ -4,11 +4,11 @@
 //! without rows. What runs under a keeper is left alone; so is whatever is younger than the look at it.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use corten_model::ContainerId;
 
-use super::Finding;
+use super::{Finding, broken};
 use crate::db::{containers, images, sandboxes, tags, volumes};
 use crate::inside::{self, LiveLists};
 use crate::keeper::places;
@@ -17,17 +17,50 @@ use crate::{Engine, Result, container, journal};
 /// A container that is younger may be on its way to its first keeper.
 const START_NS: i64 = 2_000_000_000;
 
+/// What there is, read once before anything is looked at.
+struct Scan {
+    run: PathBuf,
+    /// Containers with a row.
+    known: HashSet<ContainerId>,
+    /// Containers with a directory in the store.
+    on_disk: HashSet<ContainerId>,
+    /// Short ids of the containers with a run directory.
+    traced: Vec<String>,
+}
+
+impl Scan {
+    fn new(engine: &mut Engine) -> Result<Scan> {
+        let names = |dir: PathBuf| {
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.filter_map(|e| e.file_name().into_string().ok())
+        };
+        let run = engine.roots().run.clone();
+        // The rows last: what was on its way then has one now.
+        let on_disk = names(engine.roots().data.join("containers")).filter_map(|n| n.parse().ok()).collect();
+        let traced = names(run.join("c")).collect();
+        let known = containers::all_ids(engine.database()?.read())?.into_iter().collect();
+        Ok(Scan { run, known, on_disk, traced })
+    }
+
+    /// The container with a row and this short id.
+    fn known_as(&self, short: &str) -> Option<&ContainerId> {
+        self.known.iter().find(|id| id.short() == short)
+    }
+}
+
 /// Looks for everything that a crash can leave: mounts, cgroups, directories, rows.
 pub fn check(engine: &mut Engine, repair: bool) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    rows(engine, repair, &mut findings)?;
+    broken::rows(engine, repair, &mut findings)?;
     let ids = containers::all_ids(engine.database()?.read())?;
-    let known: HashSet<ContainerId> = ids.into_iter().collect();
+    broken::journals(engine, repair, &ids, &mut findings)?;
+    rows(engine, repair, &mut findings)?;
+    let scan = Scan::new(engine)?;
     // The run directory tells where the cgroup is: it goes after it.
-    cgroups(engine, repair, &known, &mut findings)?;
-    run_directories(engine, repair, &known, &mut findings)?;
-    marks(engine, repair, &known, &mut findings);
-    store(engine, repair, known, &mut findings)?;
+    cgroups(&scan, repair, &mut findings)?;
+    run_directories(&scan, repair, &mut findings);
+    marks(&scan, repair, &mut findings);
+    store(engine, repair, scan, &mut findings)?;
     Ok(findings)
 }
 
@@ -38,7 +71,12 @@ fn rows(engine: &mut Engine, repair: bool, findings: &mut Vec<Finding>) -> Resul
         if places::is_locked(&run, &id) {
             continue;
         }
-        let Some(found) = containers::by_id(engine.database()?.read(), &id)? else { continue };
+        let found = match containers::by_id(engine.database()?.read(), &id) {
+            // It was told of already.
+            Err(error) if error.is_of_one_row() => continue,
+            found => found?,
+        };
+        let Some(found) = found else { continue };
         if repair {
             container::reconcile(engine, found)?;
         }
@@ -73,25 +111,17 @@ fn rows(engine: &mut Engine, repair: bool, findings: &mut Vec<Finding>) -> Resul
 }
 
 /// Run directories that no keeper holds.
-fn run_directories(
-    engine: &mut Engine,
-    repair: bool,
-    known: &HashSet<ContainerId>,
-    findings: &mut Vec<Finding>,
-) -> Result<()> {
-    let run = engine.roots().run.clone();
-    let entries = std::fs::read_dir(run.join("c")).into_iter().flatten().flatten();
-    for entry in entries {
-        let path = entry.path();
-        let lock = path.join("lock");
-        let held = std::fs::File::open(&lock).is_ok_and(|file| file.try_lock_shared().is_err());
-        if held {
+fn run_directories(scan: &Scan, repair: bool, findings: &mut Vec<Finding>) {
+    for short in &scan.traced {
+        let path = scan.run.join("c").join(short);
+        let held = std::fs::File::open(path.join("lock")).is_ok_and(|file| file.try_lock_shared().is_err());
+        // One that is gone by now was on its way out.
+        if held || !path.exists() {
             continue;
         }
-        let short = entry.file_name().to_string_lossy().into_owned();
         if repair {
-            match known.iter().find(|id| id.short() == short) {
-                Some(id) => places::remove(&run, id),
+            match scan.known_as(short) {
+                Some(id) => places::remove(&scan.run, id),
                 // Only ours are there: sockets, pipes and generated files.
                 None => drop(std::fs::remove_dir_all(&path)),
             }
@@ -102,23 +132,18 @@ fn run_directories(
             repaired: repair,
         });
     }
-    Ok(())
 }
 
 /// Cgroups of containers of this store that don't run. Those of other stores can't be told from those of containers
 /// that were removed, so only known ids and ids with a trace in this store count.
-fn cgroups(
-    engine: &mut Engine,
-    repair: bool,
-    known: &HashSet<ContainerId>,
-    findings: &mut Vec<Finding>,
-) -> Result<()> {
-    let run = engine.roots().run.clone();
-    let on_disk = std::fs::read_dir(engine.roots().data.join("containers")).into_iter().flatten().flatten();
-    let on_disk = on_disk.filter_map(|e| e.file_name().to_str()?.parse::<ContainerId>().ok());
-    let ids: HashSet<ContainerId> = known.iter().cloned().chain(on_disk).chain(traced(&run)?).collect();
-    for id in ids.iter().filter(|id| !places::is_locked(&run, id)) {
-        let Ok(cgroup) = crate::keeper::cgroup_host(&run, id)?.open(&crate::keeper::cgroup_path(id)) else {
+fn cgroups(scan: &Scan, repair: bool, findings: &mut Vec<Finding>) -> Result<()> {
+    let run = &scan.run;
+    let mut ids: HashSet<ContainerId> = scan.known.union(&scan.on_disk).cloned().collect();
+    for short in scan.traced.iter().filter(|short| scan.known_as(short).is_none()) {
+        ids.extend(with_cgroup(run, short)?);
+    }
+    for id in ids.iter().filter(|id| !places::is_locked(run, id)) {
+        let Ok(cgroup) = crate::keeper::cgroup_host(run, id)?.open(&crate::keeper::cgroup_path(id)) else {
             continue;
         };
         if !cgroup.directories().iter().any(|dir| dir.exists()) {
@@ -137,27 +162,24 @@ fn cgroups(
     Ok(())
 }
 
-/// Containers of which a run directory is left, and a cgroup: the directory has the beginning of the id only.
-fn traced(run: &Path) -> Result<Vec<ContainerId>> {
+/// Containers without a row of which a cgroup is left: the run directory has the beginning of the id only.
+fn with_cgroup(run: &Path, short: &str) -> Result<Vec<ContainerId>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(run.join("c")).into_iter().flatten().flatten() {
-        let short = entry.file_name().to_string_lossy().into_owned();
-        let Ok(any) = format!("{short:0<64}").parse::<ContainerId>() else { continue };
-        let host = crate::keeper::cgroup_host(run, &any)?;
-        let Ok(cgroup) = host.open(&crate::keeper::cgroup_path(&any)) else { continue };
-        for parent in cgroup.directories().iter().filter_map(|dir| dir.parent()) {
-            let names = std::fs::read_dir(parent).into_iter().flatten().flatten();
-            let ids = names.filter_map(|e| e.file_name().to_str()?.parse::<ContainerId>().ok());
-            found.extend(ids.filter(|id| id.short() == short));
-        }
+    let Ok(any) = format!("{short:0<64}").parse::<ContainerId>() else { return Ok(found) };
+    let host = crate::keeper::cgroup_host(run, &any)?;
+    let Ok(cgroup) = host.open(&crate::keeper::cgroup_path(&any)) else { return Ok(found) };
+    for parent in cgroup.directories().iter().filter_map(|dir| dir.parent()) {
+        let names = std::fs::read_dir(parent).into_iter().flatten().flatten();
+        let ids = names.filter_map(|e| e.file_name().to_str()?.parse::<ContainerId>().ok());
+        found.extend(ids.filter(|id| id.short() == short));
     }
     Ok(found)
 }
 
 /// Marks of journals whose container is gone.
-fn marks(engine: &Engine, repair: bool, known: &HashSet<ContainerId>, findings: &mut Vec<Finding>) {
-    let run = &engine.roots().run;
-    for id in journal::marked(run).into_iter().filter(|id| !known.contains(id)) {
+fn marks(scan: &Scan, repair: bool, findings: &mut Vec<Finding>) {
+    let run = &scan.run;
+    for id in journal::marked(run).into_iter().filter(|id| !scan.known.contains(id)) {
         if places::is_locked(run, &id) {
             continue;
         }
@@ -170,25 +192,17 @@ fn marks(engine: &Engine, repair: bool, known: &HashSet<ContainerId>, findings: 
 }
 
 /// Files without rows and rows without files.
-fn store(
-    engine: &mut Engine,
-    repair: bool,
-    known: HashSet<ContainerId>,
-    findings: &mut Vec<Finding>,
-) -> Result<()> {
-    let run = engine.roots().run.clone();
+fn store(engine: &mut Engine, repair: bool, scan: Scan, findings: &mut Vec<Finding>) -> Result<()> {
     let connection = engine.database()?.read();
     let images = images::all(connection)?;
     let mut live = LiveLists {
-        containers: known.into_iter().collect(),
+        containers: scan.known.iter().cloned().collect(),
         layers: images.iter().flat_map(|i| i.layers.iter().map(|l| l.chain_id.clone())).collect(),
         blobs: images.iter().map(|i| i.id.clone()).chain(tags::all_manifests(connection)?).collect(),
         volumes: volumes::all(connection)?.into_iter().map(|v| v.id).collect(),
     };
     // A `--rm` container whose keeper is still tidying up has a directory and no row.
-    let on_disk = std::fs::read_dir(engine.roots().data.join("containers")).into_iter().flatten().flatten();
-    let on_disk = on_disk.filter_map(|e| e.file_name().to_str()?.parse::<ContainerId>().ok());
-    live.containers.extend(on_disk.filter(|id| places::is_locked(&run, id)));
+    live.containers.extend(scan.on_disk.into_iter().filter(|id| places::is_locked(&scan.run, id)));
     for found in inside::check(engine, live, repair)? {
         // A container that never started has no directory yet.
         if found.what == "missing" && found.path.parent().is_some_and(|p| p.ends_with("containers")) {
