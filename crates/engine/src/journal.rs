@@ -104,6 +104,10 @@ pub fn now_ns() -> i64 {
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Room that every line but the last one leaves behind it for the last one, the exit, on a disk that is full by then.
+const EXIT_ROOM_BYTES: u64 = 4096;
+/// What is reserved at once beyond that.
+const RESERVE_STEP_BYTES: u64 = 8192;
 /// Folded bytes that a journal keeps before they are punched out.
 const KEPT_BYTES: u64 = 1 << 20;
 
@@ -115,6 +119,9 @@ pub struct Writer {
     torn: bool,
     /// Lines of execs since the last mark.
     unmarked: u32,
+    length: u64,
+    /// Up to which byte the file system has promised room.
+    reserved_to: u64,
 }
 
 impl Writer {
@@ -123,25 +130,56 @@ impl Writer {
         use std::os::unix::fs::FileExt;
         let file = File::options().read(true).append(true).create(true).open(&places.journal)?;
         let mut last = [b'\n'];
-        if let Some(end) = file.metadata()?.len().checked_sub(1) {
+        let length = file.metadata()?.len();
+        if let Some(end) = length.checked_sub(1) {
             file.read_exact_at(&mut last, end)?;
         }
-        Ok(Writer { file, places, torn: last != [b'\n'], unmarked: 0 })
+        Ok(Writer { file, places, torn: last != [b'\n'], unmarked: 0, length, reserved_to: length })
+    }
+
+    /// Makes sure that `bytes` more can be written, and the exit's line after them.
+    fn reserve(&mut self, bytes: usize) -> io::Result<()> {
+        use rustix::fs::FallocateFlags;
+        use rustix::io::Errno;
+        let needed = self.length + bytes as u64 + EXIT_ROOM_BYTES;
+        if needed <= self.reserved_to {
+            return Ok(());
+        }
+        let end = needed + RESERVE_STEP_BYTES;
+        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.length, end - self.length) {
+            Ok(()) => self.reserved_to = end,
+            // Where nothing can be promised, nothing is waited for.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.reserved_to = u64::MAX,
+            Err(e) => return Err(e.into()),
+        }
+        Ok(())
     }
 
     /// Appends one line, then leaves the mark: the other way round a reader could miss the line.
+    ///
+    /// Every line leaves room for the last one: a disk that fills up meanwhile takes no exit code away.
     ///
     /// Lines of execs change no container's state: they wait for the next mark, so that an exec doesn't cost the next
     /// command a transaction. After [`EXEC_LINES_MAX`] of them they are marked all the same: a journal stays short.
     pub fn append(&mut self, event: Event) -> io::Result<()> {
         let is_exec = matches!(event, Event::ExecStarted { .. } | Event::ExecExited { .. });
+        let is_last = matches!(event, Event::Exited { .. });
         let mut line = encode(&Line { time_ns: now_ns(), event });
         if self.torn {
             line.insert(0, '\n');
         }
+        if !is_last {
+            self.reserve(line.len())?;
+        }
         self.torn = true;
         self.file.write_all(line.as_bytes())?;
         self.torn = false;
+        self.length += line.len() as u64;
+        if is_last {
+            // The rest of the room goes back; where it can't, it is a few blocks until the container is removed.
+            let _ = self.file.set_len(self.length);
+            self.reserved_to = self.length;
+        }
         self.unmarked += 1;
         if is_exec && self.unmarked < EXEC_LINES_MAX {
             return Ok(());
@@ -365,6 +403,25 @@ mod tests {
         assert_eq!(marked(dir.path()), []);
         writer.append(exec()).unwrap();
         assert_eq!(marked(dir.path()), [id]);
+    }
+
+    #[test]
+    fn room_for_the_exit_is_kept_while_it_runs_and_given_back_then() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let id = ContainerId::from_bytes([11; 32]);
+        std::fs::create_dir(marks(dir.path())).unwrap();
+        let places = Places::new(dir.path(), dir.path(), &id);
+        let mut writer = Writer::open(places.clone()).unwrap();
+        let exec = || Event::ExecExited { exec: ExecId::from_bytes([1; 32]), code: 0 };
+        for _ in 0..500 {
+            writer.append(exec()).unwrap();
+            let file = std::fs::metadata(&places.journal).unwrap();
+            assert!(file.blocks() * 512 >= file.len() + EXIT_ROOM_BYTES, "{} {}", file.blocks(), file.len());
+        }
+        writer.append(exited(1)).unwrap();
+        let file = std::fs::metadata(&places.journal).unwrap();
+        assert!(file.blocks() * 512 < file.len() + 4096 + 512, "{} {}", file.blocks(), file.len());
     }
 
     #[test]

@@ -124,7 +124,8 @@ impl Keeper {
             unknown: unknown
                 .then(|| "its keeper was killed and the kernel didn't keep the exit code".to_owned()),
         };
-        // On a full disk the line is lost; the next command finds neither keeper nor process and says so.
+        // Room for it was kept. A disk that fails has lost it; the next command finds neither keeper nor process and
+        // says so.
         let _ = self.journal.append(event);
         crate::steps::reached("keeper.exited");
         self.stopping.kill_at = None;
