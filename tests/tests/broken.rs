@@ -11,6 +11,8 @@ fn with_bad_journal() -> (Host, String) {
     let host = Host::with_busybox();
     host.start(["--name", "fine", BUSYBOX, "sleep", "1000"]);
     let id = host.start(["--name", "bad", BUSYBOX, "sleep", "1000"]);
+    // Its start is known to the row before the journal is spoilt.
+    host.pid("bad");
     let journal = host.data_root().join("containers").join(&id).join("journal");
     fs::rename(&journal, host.path().join("journal")).unwrap();
     fs::create_dir(&journal).unwrap();
