@@ -25,11 +25,16 @@ fn main() -> ExitCode {
     let code = match name.file_name().and_then(OsStr::to_str) {
         Some(keeper::PERSONALITY) => keeper::main(),
         Some(inside::PERSONALITY) => inside::main(),
-        Some(janitor::PERSONALITY) => janitor::main(std::env::var_os("CORTEN_ROOT").map(PathBuf::from)),
+        Some(janitor::PERSONALITY) => janitor::main(path_in("CORTEN_ROOT"), path_in("CORTEN_RUN_ROOT")),
         Some(HELLO) => corten_cli::hello(),
         _ => corten_cli::main(arguments),
     };
     // What standard output still holds is written by whoever wrote to it; this is for what was printed last.
     let _ = std::io::stdout().flush();
     ExitCode::from(code)
+}
+
+/// The path in a variable of the environment.
+fn path_in(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from)
 }

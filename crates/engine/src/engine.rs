@@ -78,6 +78,11 @@ impl Engine {
         Ok(self.database.as_mut().expect("it was just opened"))
     }
 
+    /// Folds what is marked, and nothing else: opening the database does it.
+    pub(crate) fn fold_marked(&mut self) -> Result<()> {
+        self.database().map(drop)
+    }
+
     /// Folds the journal of one container, whether it is marked or not. `Some`: its row is gone, with these volumes.
     pub(crate) fn fold(&mut self, id: &ContainerId) -> Result<Option<Vec<Volume>>> {
         self.database()?;

@@ -182,9 +182,14 @@ impl Keeper {
             let dir = request.data.join("containers").join(request.id.as_str());
             if self.settled {
                 // What stays of it has no row: `system check` finds it.
-                let _ = crate::inside::remove_trees(request.rootless, &[dir]);
+                let _ = crate::inside::remove_trees(request.rootless, std::slice::from_ref(&dir));
             }
             places::remove(&request.run, &request.id);
+            // Nobody took its row away (`run -d`, or the command was killed), unless another command did meanwhile.
+            if !self.settled && dir.exists() {
+                // If it can't be spawned, the next command does its work.
+                let _ = crate::janitor::spawn_fold(&request.data, &request.run);
+            }
         }
     }
 }
