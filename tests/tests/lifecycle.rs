@@ -222,3 +222,64 @@ fn many_at_the_same_time() {
     }
     host.run(["ps", "-aq"]).stdout_is("");
 }
+
+#[test]
+fn a_detached_container_that_removes_itself_needs_no_other_command() {
+    let host = Host::with_busybox();
+    let id = host.start(["--rm", "-v", "/data", BUSYBOX, "sh", "-c", "echo x > /data/x; sleep 0.3"]);
+    let volumes = host.data_root().join("volumes");
+    assert_eq!(volumes.read_dir().unwrap().count(), 1);
+    let container = host.data_root().join("containers").join(id);
+    wait_until("its bytes are gone, and its anonymous volume's", || {
+        (!container.exists() && volumes.read_dir().unwrap().count() == 0).then_some(())
+    });
+    let marks = host.run_root().join("unfolded");
+    wait_until("nothing is left to fold", || (marks.read_dir().unwrap().count() == 0).then_some(()));
+    host.run(["ps", "-aq"]).success().stdout_is("");
+}
+
+#[test]
+fn a_killed_client_s_container_removes_itself_too() {
+    let host = Host::with_busybox();
+    let session = host.call(["run", "--rm", BUSYBOX, "sleep", "1"]).spawn();
+    let containers = host.data_root().join("containers");
+    wait_until("it is there", || (containers.read_dir().ok()?.count() == 1).then_some(()));
+    wait_until("it runs", || (host.run(["ps", "-q"]).lines().len() == 1).then_some(()));
+    session.signal(rustix::process::Signal::KILL);
+    session.finish().exits(137);
+    wait_until("its bytes are gone", || (containers.read_dir().unwrap().count() == 0).then_some(()));
+}
+
+/// Not while it goes through the hands of one process only: stopping takes as long as what is stopped.
+#[test]
+fn a_container_that_does_not_die_keeps_nobody_else_waiting() {
+    let host = Host::with_busybox();
+    let id = host.start(["--name", "one", BUSYBOX, "sh", "-c", "sleep 1000 & echo ready; wait"]);
+    host.wait_logs("one", "ready");
+    let main = host.pid("one");
+    let groups = corten_tests::groups_of(std::slice::from_ref(&id));
+    let Some(freezer) = groups.iter().find(|g| g.to_string_lossy().contains("/freezer/")) else {
+        // On version 2 the kernel kills what is frozen, too: nothing can be made to hang.
+        assert!(groups.iter().any(|g| g.join("cgroup.kill").exists()), "{groups:?}");
+        return;
+    };
+    // A process in a frozen group of its own can be killed by nobody.
+    let frozen = freezer.join("frozen");
+    std::fs::create_dir(&frozen).unwrap();
+    let pids = std::fs::read_to_string(freezer.join("cgroup.procs")).unwrap();
+    let child = pids.lines().find(|pid| *pid != main.to_string()).unwrap();
+    std::fs::write(frozen.join("cgroup.procs"), child).unwrap();
+    std::fs::write(frozen.join("freezer.state"), "FROZEN").unwrap();
+    let stopping = host.call(["stop", "--time", "0", "one"]).spawn();
+    wait_until("its first process is killed", || {
+        (std::fs::read_link(format!("/proc/{main}/exe")).is_err()).then_some(())
+    });
+    let began = Instant::now();
+    host.run(["exec", "one", "true"]).unsuccessful();
+    host.inspect("one");
+    assert!(began.elapsed() < Duration::from_secs(3), "its keeper answers: {:?}", began.elapsed());
+    assert!(!stopping.has_ended());
+    std::fs::write(frozen.join("freezer.state"), "THAWED").unwrap();
+    stopping.finish().success();
+    assert_eq!(host.inspect("one")["State"]["ExitCode"], 137);
+}

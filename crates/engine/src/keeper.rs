@@ -25,6 +25,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use corten_model::state::Exit;
+use corten_runtime::cgroup::KillAll;
 use rustix::event::epoll::{self, EventFlags};
 
 use self::client::{Client, Incoming};
@@ -105,6 +106,11 @@ struct Keeper {
     stopping: Stopping,
     /// All processes of the container are ours to kill at its end: it has no pid namespace of its own.
     sweep: bool,
+    /// What is killed right now, step by step, and when the next step is.
+    sweeping: Option<KillAll>,
+    sweep_at: Instant,
+    /// The first process ended with this code (and whether that is a guess); what it left is being killed.
+    ending: Option<(u8, bool)>,
     auto_remove: bool,
     ended: Option<Exit>,
     settled: bool,
@@ -207,8 +213,8 @@ fn begin(
     let external = serde_json::to_value(&started.external).unwrap_or_default();
     let started_line = journal::Event::Started { boot: boot_id(), pid, ticks, external };
     if let Err(e) = keeper.journal.append(started_line) {
-        // What no row will ever tell of must not run.
-        keeper.kill_everything();
+        // What no row will ever tell of must not run. Nobody is served yet.
+        let _ = keeper.prepared.cgroup.kill_all();
         end::abandon(&keeper.prepared);
         let e = start::Error::Journal(e);
         return answer(&socket, &Reply::Failed(Failure::new(&e, e.kind(), e.exit_code(), e.hint())));
@@ -265,6 +271,9 @@ impl Keeper {
             journal,
             stopping: Stopping::default(),
             sweep: options.sweep,
+            sweeping: None,
+            sweep_at: Instant::now(),
+            ending: None,
             auto_remove: options.auto_remove,
             ended: None,
             settled: false,
@@ -442,8 +451,9 @@ impl Keeper {
     /// hours.
     fn timeout(&self) -> Option<Duration> {
         let stuck = self.clients.iter().filter_map(Client::patience_ends).min();
-        let until =
-            [self.stopping.kill_at, self.settling(), self.reaped_by, stuck].into_iter().flatten().min()?;
+        let sweep = self.sweeping.is_some().then_some(self.sweep_at);
+        let all = [self.stopping.kill_at, self.settling(), self.reaped_by, stuck, sweep];
+        let until = all.into_iter().flatten().min()?;
         Some(until.saturating_duration_since(Instant::now()))
     }
 
@@ -455,6 +465,9 @@ impl Keeper {
         }
         if self.reaped_by.is_some_and(|at| at <= Instant::now()) {
             self.process_ended(self.main);
+        }
+        if self.sweeping.is_some() && self.sweep_at <= Instant::now() {
+            self.sweep_on();
         }
         let now = Instant::now();
         for key in self.clients.keys() {

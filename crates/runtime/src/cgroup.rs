@@ -37,6 +37,7 @@ mod v2;
 
 pub use error::Error;
 pub use host::{Driver, Host};
+pub use signal::KillAll;
 pub use systemd::Manager;
 
 /// What a group is limited to.

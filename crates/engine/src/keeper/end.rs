@@ -107,10 +107,36 @@ impl Keeper {
         }
     }
 
+    /// The container's first process ended. What it leaves behind without a pid namespace of its own is killed first,
+    /// and everybody is served meanwhile.
     fn main_ended(&mut self, code: u8, unknown: bool) {
-        if self.sweep {
-            self.kill_everything();
+        self.ending = Some((code, unknown));
+        if !self.sweep {
+            // The kernel took its pid namespace with it.
+            self.sweeping = None;
+            return self.finish_end();
         }
+        self.sweeping.get_or_insert_default();
+        self.sweep_on();
+    }
+
+    /// A step of killing what is in the cgroup.
+    pub(super) fn sweep_on(&mut self) {
+        let Some(sweeping) = &mut self.sweeping else { return };
+        match self.prepared.cgroup.kill_step(sweeping) {
+            Ok(Some(pause)) => self.sweep_at = Instant::now() + pause,
+            // Nothing else can be done about a group that doesn't die; its first process was killed by itself.
+            Ok(None) | Err(_) => {
+                self.sweeping = None;
+                if self.ending.is_some() {
+                    self.finish_end();
+                }
+            }
+        }
+    }
+
+    fn finish_end(&mut self) {
+        let Some((code, unknown)) = self.ending.take() else { return };
         self.drain(self.main);
         self.log.finish();
         let exit = Exit { code, oom_killed: self.prepared.cgroup.oom_kills() > 0 };

@@ -1,5 +1,6 @@
 //! What a keeper does about each request.
 
+use corten_runtime::cgroup::KillAll;
 use corten_runtime::{ExecLaunch, Stdio};
 use rustix::process::Signal;
 
@@ -161,11 +162,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// SIGKILL to every process of the cgroup, and to the first one if the cgroup can't be read.
+    /// SIGKILL to the first process, then step by step to every process of the cgroup: one that forks as fast as it is
+    /// killed, or that hangs in the kernel, keeps nobody else waiting.
     pub(super) fn kill_everything(&mut self) {
         let _ = self.signal_main(Signal::KILL.as_raw());
-        // Nothing else can be done about a group that doesn't die; its first process did.
-        let _ = self.prepared.cgroup.kill_all();
+        self.sweeping = Some(KillAll::default());
+        self.sweep_on();
     }
 
     /// Runs another process in the container and subscribes the client to it.

@@ -15,6 +15,11 @@ use super::{Cgroup, Error, file, v2};
 /// How long killed processes may take until they are gone, and frozen ones until they stand still.
 const DEADLINE: Duration = Duration::from_secs(5);
 const WAIT_MAX: Duration = Duration::from_millis(50);
+const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// Where a killing in steps stands: until when, and how long to wait before the next look; nothing before the first.
+#[derive(Debug, Default)]
+pub struct KillAll(Option<(Instant, Duration)>);
 
 impl Cgroup {
     /// The processes in the group and in groups that they made below it.
@@ -35,37 +40,48 @@ impl Cgroup {
 
     /// Kills every process of the group, and returns when none is left.
     pub fn kill_all(&self) -> Result<(), Error> {
-        if let Some(group) = &self.v2 {
-            return match file::write(&group.payload.join("cgroup.kill"), "1") {
-                Ok(()) => wait_event(&group.payload, "populated", false, "they were killed"),
-                // Every kernel that we run on has the file (Linux 5.14): the group is gone.
-                Err(error) if error.refused() == Some(Errno::NOENT) => Ok(()),
-                Err(error) => Err(error),
-            };
+        let mut killing = KillAll::default();
+        while let Some(pause) = self.kill_step(&mut killing)? {
+            std::thread::sleep(pause);
         }
-        let Some(dir) = self.counted() else { return Ok(()) };
+        Ok(())
+    }
+
+    /// One look and one round of killing, for callers that have other things to do: when to come again, `None` if
+    /// nothing is left. Never waits.
+    pub fn kill_step(&self, killing: &mut KillAll) -> Result<Option<Duration>, Error> {
+        let dir = match (&self.v2, self.counted()) {
+            (Some(group), _) => &group.payload,
+            (None, Some(dir)) => dir,
+            (None, None) => return Ok(None),
+        };
+        let is_empty = match &self.v2 {
+            Some(group) => kill_unified(group, killing)?,
+            None => self.kill_listed(dir)?,
+        };
+        if is_empty {
+            return Ok(None);
+        }
+        let (end, wait) = *killing.0.get_or_insert_with(|| (Instant::now() + DEADLINE, WAIT_MIN));
+        if Instant::now() > end {
+            return Err(deadline(dir, "they were killed"));
+        }
+        killing.0 = Some((end, (wait * 2).min(WAIT_MAX)));
+        Ok(Some(wait))
+    }
+
+    /// A round on v1. `true`: nothing was there.
+    fn kill_listed(&self, dir: &Path) -> Result<bool, Error> {
         if pids(dir)?.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        let end = Instant::now() + DEADLINE;
-        let mut wait = Duration::from_millis(1);
-        loop {
-            // Frozen, they can't fork faster than they are killed; but one that can't be frozen is killed all
-            // the same.
-            let frozen = self.try_freeze(true).is_ok();
-            let killed = kill_listed(dir);
-            if frozen {
-                self.try_freeze(false)?;
-            }
-            if killed? == 0 && pids(dir)?.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() > end {
-                return Err(deadline(dir, "they were killed"));
-            }
-            std::thread::sleep(wait);
-            wait = (wait * 2).min(WAIT_MAX);
+        // Frozen, they can't fork faster than they are killed; but one that can't be frozen is killed all the same.
+        let frozen = self.try_freeze(true).is_ok();
+        let killed = kill_listed(dir);
+        if frozen {
+            self.try_freeze(false)?;
         }
+        Ok(killed? == 0 && pids(dir)?.is_empty())
     }
 
     /// Stops or continues every process of the group; returns when all stand still.
@@ -130,6 +146,19 @@ impl Cgroup {
         let v1 = v1.or(self.v1.first()).map(|g| g.dir.as_path());
         v1.or(self.v2.as_ref().map(|g| g.payload.as_path()))
     }
+}
+
+/// A round on v2: the kernel kills all of it at once. `true`: nothing is there.
+fn kill_unified(group: &v2::Group, killing: &KillAll) -> Result<bool, Error> {
+    if killing.0.is_none() {
+        match file::write(&group.payload.join("cgroup.kill"), "1") {
+            Ok(()) => {}
+            // Every kernel that we run on has the file (Linux 5.14): the group is gone.
+            Err(error) if error.refused() == Some(Errno::NOENT) => return Ok(true),
+            Err(error) => return Err(error),
+        }
+    }
+    event(&group.payload, "populated").map(|populated| !populated)
 }
 
 fn deadline(dir: &Path, after: &'static str) -> Error {
