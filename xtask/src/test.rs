@@ -26,8 +26,9 @@ fn in_virtual_machine() -> Outcome {
     setup::also(&[
         ("qemu-system-x86", "qemu-system-x86_64", "the virtual machine"),
         ("e2fsprogs", "mkfs.ext4", "its disk"),
+        ("mmdebstrap", "mmdebstrap", "a Debian with systemd for it"),
     ])?;
-    for suite in ["cgroups", "containers"] {
+    for suite in ["cgroups", "containers", "systemd"] {
         vm::run(&["--suite".into(), suite.into()]).map_err(|error| Failure::new(error.to_string()))?;
     }
     Ok(())

@@ -102,7 +102,7 @@ fn parse(args: &[String]) -> Result<Request> {
         systemd: false,
         hybrid: false,
         memory_mib: 1024,
-        deadline: Duration::from_secs(600),
+        deadline: Duration::from_secs(1200),
         added: Vec::new(),
         suite: None,
         programs: Vec::new(),

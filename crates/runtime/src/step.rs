@@ -8,169 +8,101 @@ use std::io;
 
 use rustix::io::Errno;
 
-/// One step of a start or an exec.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Step {
-    /// Read or check the host's facts.
-    Inspect,
-    /// Make the channel between parent and child.
-    Channel,
-    /// Make the child.
-    Clone,
-    /// Write the maps of the user namespace.
-    Maps,
-    /// Join a namespace.
-    Join,
-    /// Join the cgroup.
-    Cgroup,
-    /// Make a namespace.
-    Unshare,
-    /// Set the loopback interface up.
-    Loopback,
-    /// Prepare the process itself: parent's death, dumpable, OOM score.
-    Prepare,
-    /// Become root of the user namespace.
-    BecomeRoot,
-    /// Cut the propagation of mounts from the host's.
-    Propagation,
-    /// Mount the root file system.
-    RootFs,
-    /// Make device nodes.
-    Device,
-    /// Open the source of a bind.
-    BindSource,
-    /// Idmap or change attributes of a mount.
-    MountAttributes,
-    /// Make a file system.
-    FileSystem,
-    /// Find or make the directory or file that is mounted on.
-    MountTarget,
-    /// Attach a mount.
-    Attach,
-    /// Write a kernel parameter.
-    Sysctl,
-    /// Mask a path.
-    Mask,
-    /// Make a path read-only.
-    ReadOnly,
-    /// Change the root.
-    Pivot,
-    /// Set host or domain name.
-    Hostname,
-    /// Make the terminal.
-    Terminal,
-    /// Look up the user.
-    User,
-    /// Change to the working directory.
-    Cwd,
-    /// Arrange the standard streams.
-    Stdio,
-    /// Set a resource limit.
-    Rlimit,
-    /// Set ids and groups.
-    Identity,
-    /// Set capabilities.
-    Capabilities,
-    /// Set a security label.
-    Label,
-    /// Load the seccomp filter.
-    Seccomp,
-    /// Find the program.
-    FindProgram,
-    /// Execute the program.
-    Exec,
-    /// Talk to the other side.
-    Talk,
+/// Each step once: what it is, its name, and what stands in a message before its object.
+macro_rules! steps {
+    ($($(#[$doc:meta])* $name:ident $words:literal,)*) => {
+        /// One step of a start or an exec.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Step { $($(#[$doc])* $name,)* }
+
+        const ALL: &[Step] = &[$(Step::$name,)*];
+
+        impl fmt::Display for Step {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Step::$name => $words,)* })
+            }
+        }
+    };
 }
 
-const ALL: [Step; 35] = {
-    use Step::*;
-    [
-        Inspect,
-        Channel,
-        Clone,
-        Maps,
-        Join,
-        Cgroup,
-        Unshare,
-        Loopback,
-        Prepare,
-        BecomeRoot,
-        Propagation,
-        RootFs,
-        Device,
-        BindSource,
-        MountAttributes,
-        FileSystem,
-        MountTarget,
-        Attach,
-        Sysctl,
-        Mask,
-        ReadOnly,
-        Pivot,
-        Hostname,
-        Terminal,
-        User,
-        Cwd,
-        Stdio,
-        Rlimit,
-        Identity,
-        Capabilities,
-        Label,
-        Seccomp,
-        FindProgram,
-        Exec,
-        Talk,
-    ]
-};
+steps! {
+    /// Read or check the host's facts.
+    Inspect "read",
+    /// Make the channel between parent and child.
+    Channel "make the channel to the container's first process",
+    /// Make the child.
+    Clone "make a process in new namespaces",
+    /// Write the maps of the user namespace.
+    Maps "write the id maps of the user namespace",
+    /// Join a namespace.
+    Join "join the namespace",
+    /// Join the cgroup.
+    Cgroup "join the cgroup",
+    /// Make a namespace.
+    Unshare "make the namespace",
+    /// Set the loopback interface up.
+    Loopback "set up the loopback interface",
+    /// Prepare the process itself: parent's death, dumpable, OOM score.
+    Prepare "prepare the process",
+    /// Become root of the user namespace.
+    BecomeRoot "become root of the user namespace",
+    /// Cut the propagation of mounts from the host's.
+    Propagation "cut mount propagation from the host's mounts",
+    /// Mount the root file system.
+    RootFs "mount the root file system",
+    /// Make device nodes.
+    Device "make the device",
+    /// Open the source of a bind.
+    BindSource "open the source of the bind mount",
+    /// Idmap or change attributes of a mount.
+    MountAttributes "set attributes of the mount",
+    /// Make a file system.
+    FileSystem "make the file system for",
+    /// Find or make the directory or file that is mounted on.
+    MountTarget "find or make the mount's target",
+    /// Attach a mount.
+    Attach "mount on",
+    /// Write a kernel parameter.
+    Sysctl "set the kernel parameter",
+    /// Mask a path.
+    Mask "mask",
+    /// Make a path read-only.
+    ReadOnly "make read-only",
+    /// Change the root.
+    Pivot "change the root directory",
+    /// Set host or domain name.
+    Hostname "set the host name",
+    /// Make the terminal.
+    Terminal "make the terminal",
+    /// Look up the user.
+    User "find the user",
+    /// Change to the working directory.
+    Cwd "change to the working directory",
+    /// Arrange the standard streams.
+    Stdio "arrange the standard streams",
+    /// Set a resource limit.
+    Rlimit "set the resource limit",
+    /// Set ids and groups.
+    Identity "set the user and group ids",
+    /// Set capabilities.
+    Capabilities "set the capabilities",
+    /// Set a security label.
+    Label "set the security label",
+    /// Load the seccomp filter.
+    Seccomp "load the seccomp filter",
+    /// Find the program.
+    FindProgram "find the program",
+    /// Execute the program.
+    Exec "execute",
+    /// Talk to the other side.
+    Talk "talk to the container's first process",
+}
 
 impl Step {
     /// The step with this number.
     pub fn from_number(number: u8) -> Option<Self> {
         ALL.get(usize::from(number)).copied()
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Step::Inspect => "read",
-            Step::Channel => "make the channel to the container's first process",
-            Step::Clone => "make a process in new namespaces",
-            Step::Maps => "write the id maps of the user namespace",
-            Step::Join => "join the namespace",
-            Step::Cgroup => "join the cgroup",
-            Step::Unshare => "make the namespace",
-            Step::Loopback => "set up the loopback interface",
-            Step::Prepare => "prepare the process",
-            Step::BecomeRoot => "become root of the user namespace",
-            Step::Propagation => "cut mount propagation from the host's mounts",
-            Step::RootFs => "mount the root file system",
-            Step::Device => "make the device",
-            Step::BindSource => "open the source of the bind mount",
-            Step::MountAttributes => "set attributes of the mount",
-            Step::FileSystem => "make the file system for",
-            Step::MountTarget => "find or make the mount's target",
-            Step::Attach => "mount on",
-            Step::Sysctl => "set the kernel parameter",
-            Step::Mask => "mask",
-            Step::ReadOnly => "make read-only",
-            Step::Pivot => "change the root directory",
-            Step::Hostname => "set the host name",
-            Step::Terminal => "make the terminal",
-            Step::User => "find the user",
-            Step::Cwd => "change to the working directory",
-            Step::Stdio => "arrange the standard streams",
-            Step::Rlimit => "set the resource limit",
-            Step::Identity => "set the user and group ids",
-            Step::Capabilities => "set the capabilities",
-            Step::Label => "set the security label",
-            Step::Seccomp => "load the seccomp filter",
-            Step::FindProgram => "find the program",
-            Step::Exec => "execute",
-            Step::Talk => "talk to the container's first process",
-        })
     }
 }
 
@@ -245,7 +177,7 @@ mod tests {
 
     #[test]
     fn failures_travel() {
-        for (number, step) in ALL.into_iter().enumerate() {
+        for (number, step) in ALL.iter().copied().enumerate() {
             assert_eq!((step as usize, Step::from_number(number as u8)), (number, Some(step)));
             let failure = Failure::because(step, "/a b", Errno::NOENT, "so");
             assert_eq!(Failure::decode(&failure.encode()), Some(failure));

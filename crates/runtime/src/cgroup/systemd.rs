@@ -22,10 +22,11 @@ use super::dbus::{CallError, Connection, Method, Peer};
 
 /// The scope that all of ours are in.
 pub(super) const SCOPE: &str = "corten.scope";
-/// A manager that is asked answers in milliseconds; a job of its queue may wait for a busy machine.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// A manager that is asked answers in milliseconds; a job of its queue may wait for a busy machine, which systemd itself
+/// lets a unit do for 90 s.
+const TIMEOUT: Duration = Duration::from_secs(90);
 /// How long a scope may take to come or to go, when others make or lose it at the same time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(90);
 const WAIT: Duration = Duration::from_millis(5);
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
