@@ -64,6 +64,67 @@ fn a_private_ipc_namespace_is_not_shared() {
 }
 
 #[test]
+fn shared_memory_is_shared_with_its_files() {
+    let host = Host::with_busybox();
+    let flags = ["--name", "one", "--ipc", "shareable", "--shm-size", "1m"];
+    host.start(flags.iter().chain(&[BUSYBOX, "sh", "-c", "echo hi > /dev/shm/x; echo done; sleep 1000"]));
+    host.wait_logs("one", "done");
+    let script = "cat /dev/shm/x; echo more >> /dev/shm/x; df -k /dev/shm | tail -n 1 | awk '{print $2}'";
+    host.shell_with(&["--ipc", "container:one"], script).success().stdout_is("hi\n1024");
+    host.run(["exec", "one", "cat", "/dev/shm/x"]).success().stdout_is("hi\nmore");
+    // One that joined it shares it on.
+    host.start(["--name", "two", "--ipc", "container:one", BUSYBOX, "sleep", "1000"]);
+    host.shell_with(&["--ipc", "container:two"], "head -n 1 /dev/shm/x").success().stdout_is("hi");
+    host.shell_with(&["--network", "container:one"], "ls /dev/shm").success().stdout_is("");
+    host.shell_with(&["--ipc", "container:one", "--tmpfs", "/dev/shm"], "ls /dev/shm")
+        .success()
+        .stdout_is("");
+    let mine = std::fs::metadata("/dev/shm").unwrap();
+    let device = std::os::unix::fs::MetadataExt::dev(&mine).to_string();
+    host.shell_with(&["--ipc", "host"], "stat -c %d /dev/shm").success().stdout_is(&device);
+}
+
+#[test]
+fn a_symlink_in_place_of_shared_memory_leads_nowhere() {
+    let host = Host::with_busybox();
+    let script = "umount /dev/shm && rmdir /dev/shm && ln -s / /dev/shm && echo done; sleep 1000";
+    let flags = ["--name", "one", "--ipc", "shareable", "--cap-add", "SYS_ADMIN"];
+    host.start(flags.iter().chain(&["--security-opt", "seccomp=unconfined", BUSYBOX, "sh", "-c", script]));
+    host.wait_logs("one", "done");
+    host.run(["run", "--rm", "--ipc", "container:one", BUSYBOX, "ls", "/dev/shm"])
+        .fails(125)
+        .stderr_has("/dev/shm");
+}
+
+#[test]
+fn who_comes_back_finds_the_namespaces_that_others_hold_for_it() {
+    let host = Host::with_busybox();
+    let namespace = |name: &str, kind: &str| {
+        let link = std::fs::read_link(format!("/proc/{}/ns/{kind}", host.pid(name))).unwrap();
+        link.to_string_lossy().into_owned()
+    };
+    host.start(["--name", "one", "--ipc", "shareable", BUSYBOX, "sleep", "1000"]);
+    let joins = ["--network", "container:one", "--ipc", "container:one"];
+    host.start(["--name", "two"].iter().chain(&joins).chain(&[BUSYBOX, "sleep", "1000"]));
+    let before = ["user", "net", "ipc"].map(|kind| namespace("one", kind));
+    host.run(["exec", "two", "touch", "/dev/shm/kept"]).success();
+    host.run(["stop", "-t", "0", "one"]).success();
+    host.run(["start", "one"]).success();
+    assert_eq!(["user", "net", "ipc"].map(|kind| namespace("one", kind)), before);
+    assert_eq!(["user", "net", "ipc"].map(|kind| namespace("two", kind)), before);
+    host.run(["exec", "one", "ls", "/dev/shm"]).success().stdout_is("kept");
+    // A network of its own in the same sandbox is none of the first one's.
+    host.start(["--name", "three", "--ipc", "container:one", BUSYBOX, "sleep", "1000"]);
+    host.start(["--name", "four", "--network", "container:three", BUSYBOX, "sleep", "1000"]);
+    host.run(["rm", "-f", "two"]).success();
+    host.run(["stop", "-t", "0", "one"]).success();
+    host.run(["start", "one"]).success();
+    assert_ne!(namespace("one", "net"), namespace("four", "net"));
+    assert_eq!(namespace("one", "ipc"), namespace("three", "ipc"));
+    host.run(["rm", "-f", "one", "three", "four"]).success();
+}
+
+#[test]
 fn who_to_share_with_has_to_run() {
     let host = Host::with_busybox();
     host.run(["create", "--name", "stopped", BUSYBOX, "true"]).success();

@@ -5,6 +5,7 @@ mod devices;
 mod exec;
 mod files;
 mod inspect;
+mod join;
 mod list;
 mod names;
 mod reconcile;

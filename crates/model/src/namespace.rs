@@ -34,9 +34,9 @@ pub enum PidMode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IpcMode {
-    /// Its own, with a `/dev/shm` of its own.
+    /// Its own, with a `/dev/shm` of its own; nobody may join them.
     Private,
-    /// Its own, which others may join. The same as private here: joining is checked against the sandbox.
+    /// Its own, which others may join, with its `/dev/shm`.
     Shareable,
     /// Its own, without `/dev/shm`.
     None,

@@ -8,6 +8,7 @@
 //! init.rs      the child's steps; init/ their details
 //! process.rs   the last part, the same for a start and an exec: user, streams, capabilities, seccomp, execve
 //! exec.rs      a process in a running container
+//! shm.rs       the /dev/shm of a running container, for one that shares its IPC namespace
 //! reaper.rs    the first process of `--init`
 //! channel.rs   what parent and child say to each other; step.rs what went wrong, typed
 //! ```
@@ -30,6 +31,7 @@ pub mod plan;
 mod process;
 mod program;
 mod reaper;
+mod shm;
 mod start;
 mod step;
 mod terminal;
@@ -38,6 +40,7 @@ mod user;
 pub use error::StartError;
 pub use exec::{ExecLaunch, exec};
 pub use plan::Fallbacks;
+pub use shm::{PATH as SHM_PATH, shm_of};
 pub use spec::NsKind;
 pub use start::maps::write as write_id_maps;
 pub use start::{External, Join, Launch, Rootfs, Started, Stdio, start};

@@ -47,6 +47,8 @@ pub struct Facts {
     pub kernel: (u32, u32),
     /// Namespaces that exist and are joined.
     pub joins: Vec<NsKind>,
+    /// The `/dev/shm` of another container is given.
+    pub shm: bool,
     /// Forced fallbacks.
     pub fallbacks: Fallbacks,
 }
@@ -86,6 +88,8 @@ pub enum Source<'a> {
     },
     /// The container's own cgroup directories, one below the other for version 1.
     Cgroup,
+    /// The `/dev/shm` of another container, which the caller has as a detached mount.
+    Shm,
 }
 
 /// One mount, planned.
@@ -230,7 +234,15 @@ pub fn plan<'a>(spec: &'a Spec, facts: &Facts) -> Result<Plan<'a>, Invalid> {
         new.push(NsKind::User);
     }
     new.extend([NsKind::Pid, NsKind::Ipc, NsKind::Uts].into_iter().filter(|k| fresh(*k)));
-    let mounts = mounts(spec, &Owned::of(spec, &joins, in_userns))?;
+    let mut mounts = mounts(spec, &Owned::of(spec, &joins, in_userns))?;
+    if facts.shm {
+        mounts.push(Planned {
+            target: crate::shm::PATH.into(),
+            plain_target: true,
+            source: Source::Shm,
+            attributes: MountAttrFlags::empty(),
+        });
+    }
     let mut plan = Plan { joins, new, in_userns, writes_maps, mounts, parent: Vec::new(), child: Vec::new() };
     plan.parent = parent_steps(&plan, facts, spec);
     plan.child = child_steps(&plan, facts, spec);

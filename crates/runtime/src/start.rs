@@ -81,6 +81,8 @@ pub struct Launch<'a> {
     pub rootfs: &'a dyn Rootfs,
     /// Namespaces of others.
     pub join: Vec<Join>,
+    /// The `/dev/shm` of another container, by [`crate::shm_of`]; the spec has no mount there then.
+    pub shm: Option<OwnedFd>,
     /// Where its processes are counted.
     pub cgroup: &'a cgroup::Cgroup,
     /// Its standard streams.
@@ -118,8 +120,13 @@ pub struct Started {
 pub fn start(mut launch: Launch<'_>) -> Result<Started, StartError> {
     open_joins(&mut launch)?;
     let joins: Vec<NsKind> = launch.join.iter().map(|j| j.kind).collect();
-    let facts =
-        Facts { rootless: launch.rootless, kernel: kernel_version(), joins, fallbacks: launch.fallbacks };
+    let facts = Facts {
+        rootless: launch.rootless,
+        kernel: kernel_version(),
+        joins,
+        shm: launch.shm.is_some(),
+        fallbacks: launch.fallbacks,
+    };
     let plan = plan::plan(launch.spec, &facts)?;
     if launch.spec.process.terminal != matches!(launch.stdio, Stdio::Terminal) {
         let invalid =

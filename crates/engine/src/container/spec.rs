@@ -297,6 +297,8 @@ fn mounts(inputs: &Inputs<'_>) -> Vec<Mount> {
     ];
     match &config.ipc {
         IpcMode::None => {}
+        // Its keeper takes the one of the container that it joins.
+        _ if inputs.joined.contains(&NsKind::Ipc) => {}
         IpcMode::Host => {
             mounts.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"]))
         }

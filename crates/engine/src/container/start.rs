@@ -7,16 +7,14 @@ use corten_model::ContainerId;
 use corten_model::capability::CapSet;
 use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX, IdMap};
 use corten_model::mount::MountSource;
-use corten_model::namespace::{IpcMode, NetworkMode, PidMode};
 use corten_model::security::SecurityOpt;
-use corten_model::state::Status;
 use corten_model::user::IdOrName;
 use corten_runtime::seccomp;
 use corten_runtime::spec::NsKind;
 use corten_storage::snapshot::Snapshot;
 
 use super::create::{self, Checked};
-use super::{CreateRequest, Started, devices, reconcile, spec};
+use super::{CreateRequest, Started, devices, join, reconcile, spec};
 use crate::attach::AttachOptions;
 use crate::call::Line;
 use crate::db::containers::{self, Container};
@@ -24,7 +22,7 @@ use crate::db::images::Image;
 use crate::db::{images, sandboxes, volumes};
 use crate::error::{Doing, OnFile};
 use crate::keeper::places;
-use crate::keeper::protocol::{Join, LogLimits, Prepare, Reply, Request, Start};
+use crate::keeper::protocol::{LogLimits, Prepare, Reply, Request, Start};
 use crate::{Engine, Error, Result, ids};
 
 /// The longest seccomp profile that is read.
@@ -263,7 +261,7 @@ fn plan(
 ) -> Result<Start> {
     let config = &container.config;
     check_binds(container)?;
-    let join = join(engine, container)?;
+    let join = join::joins(engine, container)?;
     let map = id_map(engine, container, image, warnings)?;
     let volumes: Vec<(String, String)> = volumes::of_container(engine.database()?.read(), &container.id)?
         .into_iter()
@@ -372,87 +370,4 @@ fn id_map(
     // A sandbox that another container began may lack the second range: what runs in it has that map anyway.
     let high = if count > DEFAULT_RANGE { high_ids(container, image) } else { Vec::new() };
     Ok(Some(IdMap::with_high(base, &high)))
-}
-
-/// The namespaces that the container takes from others: those that it named, and its sandbox's user namespace with
-/// them. A sandbox whose first container ended lives on in the others.
-fn join(engine: &mut Engine, container: &Container) -> Result<Vec<Join>> {
-    let config = &container.config;
-    let mut joins: Vec<Join> = Vec::new();
-    let asked = [
-        (
-            "net",
-            match &config.network {
-                NetworkMode::Container(target) => Some(target),
-                _ => None,
-            },
-        ),
-        (
-            "ipc",
-            match &config.ipc {
-                IpcMode::Container(target) => Some(target),
-                _ => None,
-            },
-        ),
-        (
-            "pid",
-            match &config.pid {
-                PidMode::Container(target) => Some(target),
-                _ => None,
-            },
-        ),
-    ];
-    for (kind, target) in asked {
-        let Some(target) = target else { continue };
-        let other = super::resolve(engine, target)?;
-        let other = reconcile::reconcile(engine, other)?.filter(|c| c.state.status == Status::Running);
-        let other = other.ok_or_else(|| Error::State { name: target.clone(), state: "not running" })?;
-        if kind == "ipc" && matches!(other.config.ipc, IpcMode::Private | IpcMode::None) {
-            let why = "it keeps its IPC namespace to itself: start it with `--ipc shareable`";
-            return Err(corten_model::Invalid::new("IPC namespace of container", target, why).into());
-        }
-        if !corten_model::power::decide(config)?.0 && !other.host_powers.is_empty() {
-            // Its namespaces belong to the host's user namespace: nothing of ours could be set up in them.
-            return Err(Error::Unsupported {
-                what: format!("joining container `{target}`, which runs in the host's user namespace,"),
-                when: "from another one: use `--userns=host`",
-            });
-        }
-        add_join(&mut joins, &other, kind)?;
-    }
-    if joins.is_empty() && config.network == NetworkMode::None {
-        // Containers that joined this one may still run: their network is its network.
-        for id in containers::alive_in_sandbox(engine.database()?.read(), &container.sandbox)? {
-            let other = containers::by_id(engine.database()?.read(), &id)?;
-            let Some(other) = other.filter(|o| matches!(o.config.network, NetworkMode::Container(_))) else {
-                continue;
-            };
-            let Some(other) =
-                reconcile::reconcile(engine, other)?.filter(|o| o.state.status == Status::Running)
-            else {
-                continue;
-            };
-            add_join(&mut joins, &other, "net")?;
-            break;
-        }
-    }
-    let has_userns = !corten_model::power::decide(config)?.0;
-    for join in &mut joins {
-        if has_userns {
-            join.kinds.insert(0, "user".into());
-            break;
-        }
-    }
-    Ok(joins)
-}
-
-fn add_join(joins: &mut Vec<Join>, other: &Container, kind: &str) -> Result<()> {
-    let (Some(pid), Some(ticks)) = (other.state.pid, other.state.pid_start_ticks) else {
-        return Err(Error::State { name: other.name.to_string(), state: "not running" });
-    };
-    match joins.iter_mut().find(|j| j.pid == pid) {
-        Some(join) => join.kinds.push(kind.to_owned()),
-        None => joins.push(Join { pid, ticks, kinds: vec![kind.to_owned()] }),
-    }
-    Ok(())
 }

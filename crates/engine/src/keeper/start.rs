@@ -204,6 +204,30 @@ fn kernel_version() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
+/// What a container takes over from another one.
+#[derive(Default)]
+struct Joined {
+    namespaces: Vec<corten_runtime::Join>,
+    shm: Option<OwnedFd>,
+}
+
+/// Opens the namespaces of all processes that are joined. Shared memory is the IPC namespace and `/dev/shm`: the one
+/// without the other would be of no use to most programs.
+fn join_all(prepared: &Prepare, request: &Start) -> Result<Joined, Error> {
+    let mut joined = Joined::default();
+    let has_shm = request.spec.mounts.iter().any(|m| m.destination == corten_runtime::SHM_PATH);
+    for target in &request.join {
+        joined.namespaces.extend(join(target)?);
+        if !has_shm && target.kinds.iter().any(|kind| kind == NsKind::Ipc.word()) {
+            let failed = |source| Error::Join { pid: target.pid, source };
+            let pidfd = open_process(target.pid, target.ticks).map_err(failed)?;
+            let shm = corten_runtime::shm_of(pidfd.as_fd(), prepared.rootless);
+            joined.shm = Some(shm.map_err(corten_runtime::StartError::from)?);
+        }
+    }
+    Ok(joined)
+}
+
 /// Opens the namespaces of a process, which must be the one that was meant.
 fn join(target: &Join) -> Result<Vec<corten_runtime::Join>, Error> {
     let failed = |source| Error::Join { pid: target.pid, source };
@@ -267,7 +291,7 @@ pub fn start(
     prepared.journal = Some(open_journal(&prepared.request).map_err(Error::Journal)?);
     write_generated(prepared, request).map_err(in_run("write the generated files"))?;
     stamp("keeper: writable layer");
-    let joins = request.join.iter().map(join).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    let joined = join_all(&prepared.request, request)?;
     let (stdio, ours) = if request.spec.process.terminal {
         (Stdio::Terminal, Streams::default())
     } else {
@@ -285,7 +309,8 @@ pub fn start(
         spec: &request.spec,
         rootless: prepared.request.rootless,
         rootfs: &Layers(&request.snapshot),
-        join: joins,
+        join: joined.namespaces,
+        shm: joined.shm,
         cgroup: &prepared.cgroup,
         stdio,
         init: request.init,

@@ -57,6 +57,11 @@ impl Init<'_> {
         let pieces = std::mem::take(&mut self.mounts[index]);
         match planned.source {
             Source::Cgroup => self.attach_cgroup(planned, &pieces)?,
+            Source::Shm => {
+                let shm = self.launch.shm.as_ref().ok_or_else(super::garbled)?;
+                let mount = shm.try_clone().map_err(at_io(Step::Attach, &planned.target))?;
+                self.attach_pieces(planned, &[Piece { below: String::new(), mount }])?;
+            }
             _ => self.attach_pieces(planned, &pieces)?,
         }
         if matches!(planned.source, Source::Dev { .. }) {

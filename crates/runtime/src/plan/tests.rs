@@ -4,7 +4,7 @@ use super::*;
 use crate::spec::{Device, IdMapping, Linux, Namespace, Process, Rlimit};
 
 fn facts() -> Facts {
-    Facts { rootless: false, kernel: (6, 18), joins: Vec::new(), fallbacks: Fallbacks::default() }
+    Facts { rootless: false, kernel: (6, 18), joins: Vec::new(), shm: false, fallbacks: Fallbacks::default() }
 }
 
 fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Mount {

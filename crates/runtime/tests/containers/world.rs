@@ -107,6 +107,7 @@ impl World {
             overlay: false,
             seccomp: None,
             join: Vec::new(),
+            shm: None,
         }
     }
 
