@@ -107,7 +107,6 @@ impl World {
             overlay: false,
             seccomp: None,
             join: Vec::new(),
-            shm: None,
         }
     }
 
@@ -131,6 +130,7 @@ impl World {
             rootless: self.rootless,
             rootfs: if self.overlay { &overlay } else { &directory },
             join: std::mem::take(&mut self.join),
+            shm: None,
             cgroup: &self.cgroup,
             stdio,
             init: self.init,
