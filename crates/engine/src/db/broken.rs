@@ -56,7 +56,7 @@ pub fn all(connection: &Connection) -> Result<Vec<(Broken, Error)>> {
 pub fn dump(connection: &Connection, seq: i64) -> Result<Value> {
     let what = "read a container's row";
     let mut statement = doing(what, connection.prepare("SELECT * FROM containers WHERE seq = ?1"))?;
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let read = |row: &Row<'_>| {
         let mut object = Map::new();
         for (index, name) in names.iter().enumerate() {
