@@ -135,6 +135,8 @@ impl Host {
             None => {
                 command.env("HOME", "/root");
                 command.env("CORTEN_ROOT", self.data_root()).env("CORTEN_RUN_ROOT", self.run_root());
+                // The machine's own configuration is none of a test's business.
+                command.env("CORTEN_CONFIG", self.path());
             }
             Some((uid, gid)) => {
                 command.uid(uid).gid(gid).env("HOME", self.path().join("home"));

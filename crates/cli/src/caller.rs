@@ -1,11 +1,14 @@
 //! Who called us: the environment, the working directory, standard output, and the engine on the caller's state.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use corten_engine::Engine;
+use corten_engine::config::{Places, Settings};
 use corten_engine::roots::{Roots, Surroundings};
+use corten_model::detach_keys::Keys;
 
 use crate::error::{Failure, Result};
 use crate::global::Globals;
@@ -16,12 +19,16 @@ pub const ROOT_VARIABLE: &str = "CORTEN_ROOT";
 /// The name of the variable that stands for `--run-root`.
 pub const RUN_ROOT_VARIABLE: &str = "CORTEN_RUN_ROOT";
 
+/// The name of the variable that stands for `--config`.
+pub const CONFIG_VARIABLE: &str = "CORTEN_CONFIG";
+
 /// What a command has to do with.
 pub struct Caller {
     /// Standard output; flushed at the end.
     pub out: BufWriter<Box<dyn Write>>,
     /// The flags before the command.
     pub globals: Globals,
+    settings: OnceCell<Settings>,
     /// When what was done.
     pub timings: Timings,
     #[cfg(test)]
@@ -35,6 +42,7 @@ impl Caller {
         Self {
             out: BufWriter::new(Box::new(io::stdout())),
             globals,
+            settings: OnceCell::new(),
             timings,
             #[cfg(test)]
             shown: std::rc::Rc::default(),
@@ -44,7 +52,30 @@ impl Caller {
     /// Opens the engine where the flags, the environment or the defaults say.
     pub fn engine(&mut self) -> Result<Engine> {
         let roots = self.roots()?;
-        Ok(Engine::open(roots)?)
+        Ok(Engine::open(roots, self.settings()?.clone())?)
+    }
+
+    /// The configuration, wherever the flags, the environment or the defaults say that it is.
+    pub fn settings(&self) -> Result<&Settings> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let chosen = self.globals.config.clone().or_else(|| path_variable(CONFIG_VARIABLE));
+        let places = match chosen {
+            // Docker's `--config` names a directory: so may ours.
+            Some(path) if path.is_dir() => Some(Places::of_directory(&absolute(path)?)),
+            Some(path) => Some(Places::of_file(absolute(path)?)),
+            None => config_directory(&surroundings()).map(|dir| Places::of_directory(&dir)),
+        };
+        Ok(self.settings.get_or_init(|| places.map_or_else(Settings::without_files, Settings::at)))
+    }
+
+    /// The keys that leave a container: those that were typed, else the configured ones.
+    pub fn detach_keys(&self, typed: Option<Keys>) -> Result<Vec<u8>> {
+        match typed {
+            Some(keys) => Ok(keys.into_bytes()),
+            None => Ok(self.settings()?.config()?.detach_keys.clone().into_bytes()),
+        }
     }
 
     /// Takes over when the engine did what.
@@ -61,13 +92,16 @@ impl Caller {
         let roots = match (data, run) {
             (Some(data), Some(run)) => Roots { data, run },
             (data, run) => {
-                let defaults = Roots::defaults(&surroundings()).ok_or(Failure::NoHome)?;
-                Roots { data: data.unwrap_or(defaults.data), run: run.unwrap_or(defaults.run) }
+                let config = self.settings()?.config()?;
+                let (data, run) = (data.or(config.root.clone()), run.or(config.run_root.clone()));
+                let usual = || Roots::defaults(&surroundings()).ok_or(Failure::NoHome);
+                Roots {
+                    data: data.map_or_else(|| usual().map(|roots| roots.data), Ok)?,
+                    run: run.map_or_else(|| usual().map(|roots| roots.run), Ok)?,
+                }
             }
         };
         // The engine doesn't know our working directory.
-        let absolute =
-            |path: PathBuf| std::path::absolute(&path).map_err(|source| Failure::Read { path, source });
         Ok(Roots { data: absolute(roots.data)?, run: absolute(roots.run)? })
     }
 
@@ -84,6 +118,19 @@ impl Caller {
         }
         Ok(())
     }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    std::path::absolute(&path).map_err(|source| Failure::Read { path, source })
+}
+
+/// /etc/corten for root, below the user's own directories for others. `None`: an ordinary user without a home.
+fn config_directory(around: &Surroundings) -> Option<PathBuf> {
+    if around.uid == 0 {
+        return Some("/etc/corten".into());
+    }
+    let own = path_variable("XDG_CONFIG_HOME").or_else(|| Some(around.home.as_ref()?.join(".config")));
+    Some(own?.join("corten"))
 }
 
 /// A variable of our environment, if it is text.
@@ -129,7 +176,13 @@ mod testing {
         pub fn for_test(globals: Globals) -> Self {
             let shown: Rc<RefCell<Vec<u8>>> = Rc::default();
             let out: Box<dyn Write> = Box::new(Shared(Rc::clone(&shown)));
-            Self { out: BufWriter::new(out), globals, timings: Timings::new(false, Moment::now()), shown }
+            Self {
+                out: BufWriter::new(out),
+                globals,
+                settings: OnceCell::new(),
+                timings: Timings::new(false, Moment::now()),
+                shown,
+            }
         }
 
         /// What was printed.

@@ -1,6 +1,7 @@
 //! The commands: one file each. The doc comment of its `Args` is its help.
 
 pub mod attach;
+pub mod config;
 pub mod container;
 pub mod create;
 pub mod exec;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use corten_engine::container::CreateRequest;
 use corten_model::capability::CapChange;
-use corten_model::container::{ContainerConfig, SHM_SIZE_BYTES};
+use corten_model::container::ContainerConfig;
 use corten_model::device::Device;
 use corten_model::mount::{self, MountSpec};
 use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
@@ -201,7 +201,7 @@ impl ContainerFlags {
             privileged: self.privileged,
             security: self.security_opt,
             ulimits: self.ulimit,
-            shm_size_bytes: self.shm_size.unwrap_or(SHM_SIZE_BYTES),
+            shm_size_bytes: self.shm_size.unwrap_or_default(),
             devices: self.device,
             pid: self.pid.unwrap_or(PidMode::Private),
             ipc: self.ipc.unwrap_or(IpcMode::Private),
@@ -313,9 +313,8 @@ fn swap_limit(text: &str) -> std::result::Result<i64, Invalid> {
     i64::try_from(bytes).map_err(|_| Invalid::new("swap limit", text, "too large"))
 }
 
-/// Zero is Docker's word for the default.
 fn shm_size(text: &str) -> std::result::Result<u64, Invalid> {
-    bytes::parse_size("size of /dev/shm", text).map(|bytes| if bytes == 0 { SHM_SIZE_BYTES } else { bytes })
+    bytes::parse_size("size of /dev/shm", text)
 }
 
 #[cfg(test)]

@@ -135,6 +135,12 @@ impl From<corten_engine::Error> for Failure {
     }
 }
 
+impl From<corten_engine::config::Error> for Failure {
+    fn from(error: corten_engine::config::Error) -> Self {
+        corten_engine::Error::from(error).into()
+    }
+}
+
 impl Failure {
     /// What to try instead.
     fn hint(&self) -> Option<String> {

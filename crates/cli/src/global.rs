@@ -4,8 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use corten_model::suggest;
+
 use crate::error::{Failure, Result};
-use crate::{parse, suggest, unsupported};
+use crate::{parse, unsupported};
 
 /// How errors call the program.
 const PROGRAM: &str = "corten";
@@ -17,6 +19,8 @@ pub struct Globals {
     pub root: Option<PathBuf>,
     /// `--run-root`.
     pub run_root: Option<PathBuf>,
+    /// `--config`.
+    pub config: Option<PathBuf>,
     /// `--timings`.
     pub timings: bool,
     /// `--debug`.
@@ -28,9 +32,15 @@ pub struct Globals {
 }
 
 /// Each flag: its names, what its value is called, what it does.
-pub const FLAGS: [(&str, Option<&str>, Option<&str>, &str); 6] = [
+pub const FLAGS: [(&str, Option<&str>, Option<&str>, &str); 7] = [
     ("--root", None, Some("DIR"), "Where images, volumes and containers are kept [env: CORTEN_ROOT]"),
     ("--run-root", None, Some("DIR"), "Where sockets and locks are kept [env: CORTEN_RUN_ROOT]"),
+    (
+        "--config",
+        None,
+        Some("FILE"),
+        "The configuration, a file or a directory with config.toml [env: CORTEN_CONFIG]",
+    ),
     ("--timings", None, None, "Tell on standard error how long each stage took"),
     ("--debug", Some("-D"), None, "Show the fields of an error too"),
     ("--help", Some("-h"), None, "Print usage"),
@@ -90,9 +100,13 @@ impl Globals {
 
     fn set_path(&mut self, flag: &'static str, value: &OsStr) -> Result<()> {
         if value.is_empty() {
-            return Err(bad_value(flag, "the directory has no name"));
+            return Err(bad_value(flag, "the path is empty"));
         }
-        let slot = if flag == "--root" { &mut self.root } else { &mut self.run_root };
+        let slot = match flag {
+            "--root" => &mut self.root,
+            "--run-root" => &mut self.run_root,
+            _ => &mut self.config,
+        };
         *slot = Some(PathBuf::from(value));
         Ok(())
     }
@@ -151,7 +165,7 @@ mod tests {
         check("-H tcp://x ps", "unsupported flag `--host` of `corten`");
         check("--context=x ps", "unsupported flag `--context` of `corten`");
         check("--root", "flag `--root` of `corten`: a value is missing");
-        check("--root= ps", "flag `--root` of `corten`: the directory has no name");
+        check("--root= ps", "flag `--root` of `corten`: the path is empty");
         check("--debug=x ps", "flag `--debug` of `corten`: invalid boolean `x`: neither `true` nor `false`");
     }
 }

@@ -5,9 +5,11 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
+use corten_model::suggest;
+
 use crate::error::{Failure, Result};
 use crate::verbs::{self, Group, NOUNS, VERBS, Verb};
-use crate::{global, parse, suggest};
+use crate::{global, parse};
 
 /// What `corten --help` prints.
 pub fn all() -> String {

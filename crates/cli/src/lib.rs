@@ -7,7 +7,6 @@
 mod caller;
 mod commands;
 mod container_flags;
-mod detach_keys;
 mod errno;
 mod error;
 mod foreground;
@@ -19,7 +18,6 @@ mod listing;
 mod parse;
 mod prune;
 mod several;
-mod suggest;
 mod table;
 mod template;
 mod timestamps;

@@ -29,7 +29,6 @@ const fn both(short: char, long: &'static str) -> Unsupported {
 
 /// Flags before the command.
 pub const GLOBAL: &[Unsupported] = &[
-    long("config"),
     both('c', "context"),
     both('H', "host"),
     both('l', "log-level"),

@@ -32,7 +32,8 @@ pub struct Verb {
 }
 
 /// The first words of commands that have two.
-pub const NOUNS: [(&str, &str); 4] = [
+pub const NOUNS: [(&str, &str); 5] = [
+    ("config", "Manage the configuration"),
     ("container", "Manage containers"),
     ("image", "Manage images"),
     ("system", "Manage Corten"),
@@ -74,6 +75,13 @@ pub const VERBS: &[Verb] = &[
     verb!(Object EXIT_OURS ["start", "container start"] start),
     verb!(Object EXIT_FAILED ["stop", "container stop"] stop),
     verb!(Object EXIT_FAILED ["wait", "container wait"] wait),
+    verb!(Noun EXIT_FAILED ["config check"] config::check),
+    verb!(Noun EXIT_FAILED ["config explain"] config::explain),
+    verb!(Noun EXIT_FAILED ["config get"] config::get),
+    verb!(Noun EXIT_FAILED ["config import"] config::import),
+    verb!(Noun EXIT_FAILED ["config set"] config::set),
+    verb!(Noun EXIT_FAILED ["config show", "config ls", "config list"] config::show),
+    verb!(Noun EXIT_FAILED ["config unset"] config::unset),
     verb!(Noun EXIT_FAILED ["container inspect"] container::inspect),
     verb!(Noun EXIT_FAILED ["container prune"] container::prune),
     verb!(Noun EXIT_FAILED ["image inspect"] image::inspect),

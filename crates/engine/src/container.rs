@@ -1,6 +1,7 @@
 //! Containers: one verb per file, here what they share at the door.
 
 mod create;
+mod defaults;
 mod devices;
 mod exec;
 mod files;

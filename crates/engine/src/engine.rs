@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use corten_model::ContainerId;
 use corten_storage::Store;
 
+use crate::config::{Config, Settings};
 use crate::db::Database;
 use crate::db::volumes::Volume;
 use crate::error::OnFile;
@@ -16,6 +17,7 @@ use crate::{Error, Result, Roots, fold, journal};
 /// One store, opened lazily: a command pays only for what it touches.
 pub struct Engine {
     roots: Roots,
+    settings: Settings,
     rootless: bool,
     store: Store,
     database: Option<Database>,
@@ -25,19 +27,24 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the store at `roots`, making it if it isn't there.
-    pub fn open(roots: Roots) -> Result<Engine> {
+    /// Opens the store at `roots`, making it if it isn't there; `settings` are read when something needs one.
+    pub fn open(roots: Roots, settings: Settings) -> Result<Engine> {
         let rootless = !rustix::process::geteuid().is_root();
         let store = Store::open(&roots.data, rootless)?;
         make_run_root(&roots)?;
         let mut timings = Timings::default();
         timings.mark("store open");
-        Ok(Engine { roots, rootless, store, database: None, unfolded: BTreeMap::new(), timings })
+        Ok(Engine { roots, settings, rootless, store, database: None, unfolded: BTreeMap::new(), timings })
     }
 
     /// Where the state lies.
     pub fn roots(&self) -> &Roots {
         &self.roots
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> Result<&Config> {
+        Ok(self.settings.config()?)
     }
 
     /// Whether we have no power over the host.

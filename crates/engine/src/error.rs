@@ -103,6 +103,9 @@ pub enum Error {
         /// The situation.
         when: &'static str,
     },
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] crate::config::Error),
     /// The database.
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -167,6 +170,7 @@ impl Error {
             Error::Profile { source, .. } => source.kind(),
             Error::Random(_) => Kind::Internal,
             Error::Unsupported { .. } => Kind::Unsupported,
+            Error::Config(e) => e.kind(),
             Error::Database(e) => e.kind(),
             Error::Storage(e) => e.kind(),
             Error::Images(e) => e.kind(),
@@ -201,6 +205,7 @@ impl Error {
                 Some("the disk is full: free some space".into())
             }
             Error::File { .. } | Error::Random(_) | Error::Unsupported { .. } | Error::Session(_) => None,
+            Error::Config(e) => e.hint(),
             Error::Database(e) => e.hint(),
             Error::Storage(e) => e.hint(),
             Error::Images(e) => e.hint(),

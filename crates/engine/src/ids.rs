@@ -4,8 +4,9 @@ use std::path::Path;
 
 use corten_model::idmap::{Extent, IdMap};
 
-use crate::Result;
+use crate::db::sandboxes::Pool;
 use crate::error::OnFile;
+use crate::{Engine, Result};
 
 /// The longest of /etc/subuid, /etc/subgid and /etc/passwd that is read.
 const FILE_MAX_BYTES: u64 = 16 << 20;
@@ -54,14 +55,15 @@ fn read(path: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The ranges that /etc/subuid and /etc/subgid give to anybody: ours stay away from them.
-pub fn taken() -> Result<Vec<std::ops::Range<u32>>> {
-    let mut ranges = Vec::new();
+/// The ids that sandboxes may get: those of the configuration without the ranges that /etc/subuid and /etc/subgid give
+/// to anybody.
+pub fn pool(engine: &Engine) -> Result<Pool> {
+    let mut taken = Vec::new();
     for path in ["/etc/subuid", "/etc/subgid"] {
         let lines = parse_subordinate(&read(path)?);
-        ranges.extend(lines.into_iter().map(|s| s.first..s.first.saturating_add(s.count)));
+        taken.extend(lines.into_iter().map(|s| s.first..s.first.saturating_add(s.count)));
     }
-    Ok(ranges)
+    Ok(Pool { range: engine.config()?.userns_range.clone(), taken })
 }
 
 /// The map of an ordinary user's containers: 0 is the user, the rest are subordinate ids. The second value is a

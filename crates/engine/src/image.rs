@@ -64,7 +64,7 @@ fn import_tar(engine: &mut Engine, tar: &mut dyn Read, request: &ImportRequest) 
     };
     let _writing = engine.store().writing()?;
     let _layers = layers_lock(engine, Layers::Kept)?;
-    let unpack = inside::Unpacker::new(engine);
+    let unpack = inside::Unpacker::new(engine)?;
     let stored = corten_images::import(engine.store(), &unpack, tar, &options)?;
     insert(engine, stored, request.reference.as_ref(), "import")
 }
@@ -154,7 +154,7 @@ fn make_hello(engine: &mut Engine, reference: &Reference) -> Result<Image> {
     let mut binary = crate::error::OnFile::on(std::fs::File::open(path), "read", path)?;
     let _writing = engine.store().writing()?;
     let _layers = layers_lock(engine, Layers::Kept)?;
-    let unpack = inside::Unpacker::new(engine);
+    let unpack = inside::Unpacker::new(engine)?;
     let stored = corten_images::hello(engine.store(), &unpack, &mut binary)?;
     let id = insert(engine, stored, Some(reference), "pull")?;
     images::by_id(engine.database()?.read(), &id)?

@@ -65,7 +65,7 @@ impl Error {
 #[serde(tag = "job", rename_all = "kebab-case")]
 enum Job {
     /// Unpack the tar that comes through the second descriptor.
-    Unpack { root: PathBuf, parent: Option<Digest> },
+    Unpack { root: PathBuf, parent: Option<Digest>, limits: Limits },
     /// Remove whole trees.
     RemoveTrees { paths: Vec<PathBuf> },
     /// Remove layers.
@@ -113,9 +113,9 @@ fn perform(
 ) -> std::result::Result<Outcome, corten_storage::Error> {
     let mut outcome = Outcome::default();
     match job {
-        Job::Unpack { root, parent } => {
+        Job::Unpack { root, parent, limits } => {
             let store = Store::open(&root, rootless)?;
-            outcome.unpacked = Some(store.layers().unpack(input, parent.as_ref(), &Limits::default())?);
+            outcome.unpacked = Some(store.layers().unpack(input, parent.as_ref(), &limits)?);
         }
         Job::RemoveTrees { paths } => paths.iter().try_for_each(|path| tree::remove(path))?,
         Job::RemoveLayers { root, chains } => {
@@ -211,12 +211,14 @@ pub(crate) fn sizes(engine: &Engine, paths: Vec<PathBuf>) -> Result<Vec<u64>> {
 pub(crate) struct Unpacker {
     root: PathBuf,
     rootless: bool,
+    limits: Limits,
 }
 
 impl Unpacker {
     /// For the engine's store.
-    pub fn new(engine: &Engine) -> Self {
-        Self { root: engine.roots().data.clone(), rootless: engine.is_rootless() }
+    pub fn new(engine: &Engine) -> Result<Self> {
+        let limits = engine.config()?.layers.clone();
+        Ok(Self { root: engine.roots().data.clone(), rootless: engine.is_rootless(), limits })
     }
 }
 
@@ -226,7 +228,8 @@ impl corten_images::Unpack for Unpacker {
         tar: &mut dyn Read,
         parent: Option<&Digest>,
     ) -> std::result::Result<Unpacked, corten_images::UnpackError> {
-        let job = Job::Unpack { root: self.root.clone(), parent: parent.cloned() };
+        let job =
+            Job::Unpack { root: self.root.clone(), parent: parent.cloned(), limits: self.limits.clone() };
         let unpacked = run(self.rootless, job, tar).and_then(|o| o.unpacked.ok_or(Error::Silent.into()));
         unpacked.map_err(|error| {
             let (kind, hint, message) = (error.kind(), error.hint(), error.to_string());

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::config::Settings;
 use crate::{Engine, Roots};
 
 /// The name under which the binary is spawned for it.
@@ -34,9 +35,9 @@ fn spawn(paths: &[(&'static str, &Path)]) -> io::Result<()> {
 pub fn main(data: Option<PathBuf>, run: Option<PathBuf>) -> u8 {
     // What fails here is done by the next command.
     let done = match (data, run) {
-        (Some(data), Some(run)) => {
-            Engine::open(Roots { data, run }).and_then(|mut engine| engine.fold_marked()).is_ok()
-        }
+        (Some(data), Some(run)) => Engine::open(Roots { data, run }, Settings::without_files())
+            .and_then(|mut engine| engine.fold_marked())
+            .is_ok(),
         (Some(data), None) => crate::db::checkpoint(&data).is_ok(),
         (None, _) => false,
     };

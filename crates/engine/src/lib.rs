@@ -6,6 +6,7 @@
 
 pub mod attach;
 mod call;
+pub mod config;
 pub mod container;
 mod db;
 mod engine;

@@ -30,7 +30,8 @@ pub fn insert_container(database: &mut Database, byte: u8, auto_remove: bool) ->
         crate::db::doing("insert an image", t.execute(insert, [image.as_str()]))?;
         sandboxes::insert(t, &sandbox, 1)?;
         assert!(containers::insert(t, &container)?);
-        sandboxes::take_range(t, &sandbox, 1, &[])?.unwrap();
+        let pool = sandboxes::Pool { range: sandboxes::POOL, taken: Vec::new() };
+        sandboxes::take_range(t, &sandbox, 1, &pool)?.unwrap();
         Ok(containers::set_wanted(t, &id, true)?)
     });
     inserted.unwrap();

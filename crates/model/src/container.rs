@@ -68,7 +68,7 @@ pub struct ContainerConfig {
     pub resources: Resources,
     /// `--ulimit`.
     pub ulimits: Vec<Ulimit>,
-    /// `--shm-size`.
+    /// `--shm-size`; 0 is the configured default, which `create` puts here.
     pub shm_size_bytes: u64,
     /// `--sysctl`.
     pub sysctls: BTreeMap<String, String>,
@@ -116,7 +116,7 @@ impl Default for ContainerConfig {
             security: Vec::new(),
             resources: Resources::default(),
             ulimits: Vec::new(),
-            shm_size_bytes: SHM_SIZE_BYTES,
+            shm_size_bytes: 0,
             sysctls: BTreeMap::new(),
             devices: Vec::new(),
             network: NetworkMode::None,

@@ -6,6 +6,7 @@
 pub mod bytes;
 pub mod capability;
 pub mod container;
+pub mod detach_keys;
 pub mod device;
 pub mod digest;
 pub mod duration;
@@ -23,6 +24,7 @@ pub mod resources;
 pub mod security;
 pub mod signal;
 pub mod state;
+pub mod suggest;
 pub mod ulimit;
 pub mod user;
 

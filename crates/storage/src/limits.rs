@@ -1,7 +1,9 @@
 //! How much of everything one layer may have: a bomb ends in a typed error, with little memory and nothing left.
 
+use serde::{Deserialize, Serialize};
+
 /// Bounds on a layer that is unpacked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Headers of any kind in the archive.
     pub entries: u64,

@@ -2,10 +2,10 @@
 
 use corten_engine::container;
 use corten_model::ContainerId;
+use corten_model::detach_keys::{self, Keys};
 
 use crate::caller::Caller;
 use crate::commands::start::is_set;
-use crate::detach_keys::{self, Keys};
 use crate::error::Result;
 use crate::foreground::{Foreground, Left, Wish};
 
@@ -34,7 +34,7 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let inspected = container::inspect(&mut engine, &args.container)?;
     let stdin = !args.no_stdin && is_set(&inspected, "OpenStdin");
     let wish = Wish::of_container(is_set(&inspected, "Tty"), stdin, args.sig_proxy);
-    let foreground = Foreground::prepare(wish, args.detach_keys.unwrap_or_default().into_bytes())?;
+    let foreground = Foreground::prepare(wish, caller.detach_keys(args.detach_keys)?)?;
     let (mut session, _) = container::attach(&mut engine, &args.container, foreground.attach_options())?;
     match foreground.pump(&mut session, &args.container)? {
         Left::Exited(exit) => {

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use corten_engine::container::{self, ExecRequest};
+use corten_model::detach_keys::{self, Keys};
 use corten_model::user::UserSpec;
 
 use crate::caller::{self, Caller};
 use crate::container_flags;
-use crate::detach_keys::{self, Keys};
 use crate::error::{Failure, Result};
 use crate::foreground::{Foreground, Left, OnSignal, Wish};
 
@@ -69,7 +69,7 @@ pub fn run(mut args: Args, caller: &mut Caller) -> Result<u8> {
     }
     // Docker forwards no signal to an exec: `^C` ends the client alone, the command runs on.
     let wish = Wish { tty: args.tty, stdin: args.interactive, on_signal: OnSignal::Leave };
-    let foreground = Foreground::prepare(wish, args.detach_keys.unwrap_or_default().into_bytes())?;
+    let foreground = Foreground::prepare(wish, caller.detach_keys(args.detach_keys)?)?;
     request.attach = Some(foreground.attach_options());
     let mut engine = caller.engine()?;
     let outcome = container::exec(&mut engine, &target, request);

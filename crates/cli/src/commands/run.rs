@@ -4,10 +4,10 @@ use std::io::Write as _;
 
 use corten_engine::container::{self, CreateRequest};
 use corten_model::Reference;
+use corten_model::detach_keys::{self, Keys};
 
 use crate::caller::Caller;
 use crate::container_flags::{Around, ContainerFlags};
-use crate::detach_keys::{self, Keys};
 use crate::error::Result;
 use crate::foreground::{Foreground, Left, Wish};
 use crate::timings::Moment;
@@ -43,8 +43,8 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
         return detached(request, caller);
     }
     let wish = Wish::of_container(tty, stdin, args.sig_proxy);
-    let keys = args.detach_keys.unwrap_or_default();
-    let foreground = Foreground::prepare(wish, keys.into_bytes())?;
+    let keys = caller.detach_keys(args.detach_keys)?;
+    let foreground = Foreground::prepare(wish, keys)?;
     let mut engine = caller.engine()?;
     let outcome = container::run(&mut engine, request, Some(foreground.attach_options()));
     caller.timed(&mut engine);

@@ -1,10 +1,10 @@
 //! `corten start`: start containers that are made or have ended.
 
 use corten_engine::container;
+use corten_model::detach_keys::{self, Keys};
 use serde_json::Value;
 
 use crate::caller::Caller;
-use crate::detach_keys::{self, Keys};
 use crate::error::{Failure, Result};
 use crate::foreground::{Foreground, Left, Wish};
 use crate::several;
@@ -31,9 +31,7 @@ pub struct Args {
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     if args.attach || args.interactive {
         return match args.containers.as_slice() {
-            [container] => {
-                attached(container, args.interactive, args.detach_keys.unwrap_or_default(), caller)
-            }
+            [container] => attached(container, args.interactive, args.detach_keys, caller),
             _ => Err(Failure::Conflict("only one container can be started and attached to at once")),
         };
     }
@@ -44,12 +42,12 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     })
 }
 
-fn attached(target: &str, interactive: bool, keys: Keys, caller: &mut Caller) -> Result<u8> {
+fn attached(target: &str, interactive: bool, keys: Option<Keys>, caller: &mut Caller) -> Result<u8> {
     let mut engine = caller.engine()?;
     let config = container::inspect(&mut engine, target)?;
     let stdin = interactive && is_set(&config, "OpenStdin");
     let wish = Wish::of_container(is_set(&config, "Tty"), stdin, true);
-    let foreground = Foreground::prepare(wish, keys.into_bytes())?;
+    let foreground = Foreground::prepare(wish, caller.detach_keys(keys)?)?;
     let started = container::start(&mut engine, target, Some(foreground.attach_options()))?;
     caller.warn(&started.warnings)?;
     let mut session = started.session.expect("streams were asked for");

@@ -8,7 +8,7 @@ use corten_model::namespace::{IpcMode, NetworkMode, PidMode, UtsMode};
 use corten_model::security::SecurityOpt;
 use corten_model::{ContainerId, Invalid, Name, SandboxId, VolumeId, power};
 
-use super::{CreateRequest, Created, names, spec};
+use super::{CreateRequest, Created, defaults, names, spec};
 use crate::db::containers::{self, Container, State};
 use crate::db::images::Image;
 use crate::db::{events, images, sandboxes, volumes};
@@ -71,7 +71,8 @@ pub fn create(engine: &mut Engine, request: CreateRequest) -> Result<Created> {
 
 /// Makes the rows. With `starting`, the sandbox gets its ids in the same transaction.
 pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> Result<(Container, Image)> {
-    let Checked { request, host_userns, powers } = checked;
+    let Checked { mut request, host_userns, powers } = checked;
+    defaults::fill(&mut request.config, &engine.config()?.container);
     let image = image::resolve(engine, &request.image)?;
     let command = spec::command(&request.config, &image.config.config);
     if command.is_empty() {
@@ -96,7 +97,7 @@ pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> R
     };
     let volumes = wanted_volumes(engine, &container, &image)?;
     let needs_ids = starting && !host_userns && !engine.is_rootless();
-    let taken = if needs_ids { crate::ids::taken()? } else { Vec::new() };
+    let pool = if needs_ids { Some(crate::ids::pool(engine)?) } else { None };
     let typed_name = request.name.is_some();
     // Bytes before rows; what has no row in the end goes again.
     let has_new = volumes.iter().any(|(.., is_new)| *is_new);
@@ -116,7 +117,7 @@ pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> R
             volumes::attach(transaction, &container.id, &id, target)?;
         }
         if starting {
-            super::start::mark_wanted(transaction, &container, needs_ids.then_some((&image, &taken)))?;
+            super::start::mark_wanted(transaction, &container, pool.as_ref().map(|pool| (&image, pool)))?;
         }
         let attributes =
             BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);

@@ -1,9 +1,6 @@
 //! Sessions with a running container: its own streams, and further processes.
 
-use std::path::Path;
-
 use corten_model::ExecId;
-use corten_model::security::SecurityOpt;
 
 use super::{ExecRequest, reconcile, resolve, spec};
 use crate::attach::{AttachOptions, Session};
@@ -53,11 +50,8 @@ fn exec_in(engine: &mut Engine, target: &str, request: &ExecRequest) -> Result<(
     engine.timings().mark("keeper connected");
     let image = images::by_id(engine.database()?.read(), &container.image_id)?;
     let image = image.ok_or_else(|| Error::NoSuch { what: "image", name: container.image.clone() })?;
-    let profile = container.config.security.iter().find_map(|option| match option {
-        SecurityOpt::SeccompProfile(path) => Some(super::start::read_profile(Path::new(path))),
-        _ => None,
-    });
-    let mut seccomp = spec::seccomp(&container.config, profile.transpose()?);
+    let profile = super::start::profile(engine, &container.config)?;
+    let mut seccomp = spec::seccomp(&container.config, profile);
     if request.privileged {
         seccomp = None;
     }

@@ -10,7 +10,7 @@ use crate::call::{self, Line};
 use crate::db::containers::{self, Container};
 use crate::db::{events, sandboxes};
 use crate::error::OnFile;
-use crate::keeper::protocol::{Adopt, LogLimits, Prepare, Request};
+use crate::keeper::protocol::{Adopt, Prepare, Request};
 use crate::keeper::{self, places};
 use crate::{Engine, Result, journal};
 
@@ -122,7 +122,7 @@ enum Adopted {
 
 /// Starts a keeper for a container that runs without one.
 fn adopt(engine: &mut Engine, container: &Container) -> Result<Adopted> {
-    let roots = engine.roots();
+    let (roots, log) = (engine.roots(), engine.config()?.log);
     let mut line = Line::spawn()?;
     line.say(&Request::Prepare(Prepare {
         id: container.id.clone(),
@@ -139,7 +139,7 @@ fn adopt(engine: &mut Engine, container: &Container) -> Result<Adopted> {
         ticks: container.state.pid_start_ticks.unwrap_or_default(),
         terminal: container.config.tty,
         auto_remove: container.config.auto_remove,
-        log: LogLimits::default(),
+        log,
     }));
     match reply {
         Ok(_) => Ok(Adopted::ByUs(line)),

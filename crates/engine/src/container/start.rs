@@ -5,6 +5,7 @@ use std::path::Path;
 
 use corten_model::ContainerId;
 use corten_model::capability::CapSet;
+use corten_model::container::ContainerConfig;
 use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX, IdMap};
 use corten_model::mount::MountSource;
 use corten_model::security::SecurityOpt;
@@ -22,7 +23,7 @@ use crate::db::images::Image;
 use crate::db::{images, sandboxes, volumes};
 use crate::error::{Doing, OnFile};
 use crate::keeper::places;
-use crate::keeper::protocol::{LogLimits, Prepare, Reply, Request, Start};
+use crate::keeper::protocol::{Prepare, Reply, Request, Start};
 use crate::{Engine, Error, Result, ids};
 
 /// The longest seccomp profile that is read.
@@ -113,10 +114,10 @@ fn start_stopped(
     let image = image.ok_or_else(|| Error::NoSuch { what: "image", name: container.image.clone() })?;
     let host_userns = corten_model::power::decide(&container.config)?.0;
     let needs_ids = !host_userns && !engine.is_rootless();
-    let taken = if needs_ids { ids::taken()? } else { Vec::new() };
-    engine
-        .database()?
-        .write(|transaction| mark_wanted(transaction, &container, needs_ids.then_some((&image, &taken))))?;
+    let pool = if needs_ids { Some(ids::pool(engine)?) } else { None };
+    engine.database()?.write(|transaction| {
+        mark_wanted(transaction, &container, pool.as_ref().map(|pool| (&image, pool)))
+    })?;
     launch(engine, container, &image, line, host_devices, attach).map(Some)
 }
 
@@ -124,10 +125,10 @@ fn start_stopped(
 pub(super) fn mark_wanted(
     connection: &rusqlite::Connection,
     container: &Container,
-    ids_for: Option<(&Image, &Vec<sandboxes::Taken>)>,
+    ids_for: Option<(&Image, &sandboxes::Pool)>,
 ) -> Result<()> {
     containers::set_wanted(connection, &container.id, true)?;
-    let Some((image, taken)) = ids_for else { return Ok(()) };
+    let Some((image, pool)) = ids_for else { return Ok(()) };
     if sandboxes::range(connection, &container.sandbox)?.is_some() {
         return Ok(());
     }
@@ -137,7 +138,7 @@ pub(super) fn mark_wanted(
         return Err(Error::Unsupported { what, when: "in a user namespace: use `--userns=host`" });
     }
     let ranges = if high.is_empty() { 1 } else { 2 };
-    match sandboxes::take_range(connection, &container.sandbox, ranges, taken)? {
+    match sandboxes::take_range(connection, &container.sandbox, ranges, pool)? {
         Some(_) => Ok(()),
         None => Err(Error::NoIds(ranges * corten_model::idmap::DEFAULT_RANGE)),
     }
@@ -269,11 +270,7 @@ fn plan(
             (target, engine.store().volume_data(&volume.id).to_string_lossy().into_owned())
         })
         .collect();
-    let profile = config.security.iter().find_map(|option| match option {
-        SecurityOpt::SeccompProfile(path) => Some(read_profile(Path::new(path))),
-        _ => None,
-    });
-    let profile = profile.transpose()?;
+    let profile = profile(engine, config)?;
     let generated = places::directory(&engine.roots().run, &container.id);
     let joined: Vec<NsKind> = join.iter().flat_map(|j| j.kinds.iter()).filter_map(|k| kind_of(k)).collect();
     let mut lowers = image::lowers_top_first(engine, image);
@@ -310,7 +307,7 @@ fn plan(
         open_stdin: config.open_stdin,
         seccomp: spec::seccomp(config, profile),
         auto_remove: config.auto_remove,
-        log: LogLimits::default(),
+        log: engine.config()?.log,
         attach,
     })
 }
@@ -338,7 +335,22 @@ fn check_binds(container: &Container) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn read_profile(path: &Path) -> Result<String> {
+/// The text of the seccomp profile that was typed, else of the configured one; `None`: the built-in one, or none at all.
+pub(super) fn profile(engine: &Engine, config: &ContainerConfig) -> Result<Option<String>> {
+    let typed = config.security.iter().find_map(|option| match option {
+        SecurityOpt::SeccompProfile(path) => Some(Some(Path::new(path))),
+        SecurityOpt::SeccompUnconfined | SecurityOpt::SeccompBuiltin => Some(None),
+        _ => None,
+    });
+    let path = match typed {
+        Some(typed) => typed,
+        None if config.privileged => None,
+        None => engine.config()?.container.seccomp_profile.as_deref(),
+    };
+    path.map(read_profile).transpose()
+}
+
+fn read_profile(path: &Path) -> Result<String> {
     use std::io::Read;
     let file = std::fs::File::open(path).on("read the seccomp profile", path)?;
     let mut text = String::new();

@@ -41,7 +41,10 @@ fn stop_resolved(
         Some(signal) => signal,
         None => stop_signal(engine, &container)?,
     };
-    let timeout = timeout.unwrap_or_else(|| stop_timeout(&container));
+    let timeout = match timeout {
+        Some(timeout) => timeout,
+        None => stop_timeout(engine, &container)?,
+    };
     end(engine, &container, signal, timeout)
 }
 
@@ -55,11 +58,13 @@ fn stop_signal(engine: &mut Engine, container: &Container) -> Result<Signal> {
     Ok(typed.and_then(|text| text.parse().ok()).unwrap_or(Signal::TERM))
 }
 
-fn stop_timeout(container: &Container) -> Option<Duration> {
-    match container.config.stop_timeout_s {
-        None => Some(corten_model::container::STOP_TIMEOUT),
-        Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
-    }
+/// Its own, else the configured one; `None`: for ever.
+fn stop_timeout(engine: &Engine, container: &Container) -> Result<Option<Duration>> {
+    let seconds = match container.config.stop_timeout_s {
+        Some(seconds) => seconds,
+        None => engine.config()?.container.stop_timeout_s,
+    };
+    Ok(u64::try_from(seconds).ok().map(Duration::from_secs))
 }
 
 /// Ends a running container and waits until it has ended; its row tells it afterwards.

@@ -1,19 +1,25 @@
 //! Sandboxes: the namespaces that one or more containers share, and the host ids that are theirs while they live.
 
+use std::ops::Range;
+
 use corten_model::SandboxId;
 use corten_model::idmap::DEFAULT_RANGE;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Result, doing};
 
-/// The first host id that a sandbox may get: above systemd's containers (524,288 to 1,879,048,191), and above
-/// what distributions put into /etc/subuid.
-pub const FIRST_ID: u32 = 0x7000_0000;
-/// The end of the pool: systemd's foreign ids begin at 2,147,352,576.
-pub const END_ID: u32 = 0x7FFE_0000;
+/// The host ids that sandboxes get unless the configuration says otherwise: above systemd's containers (524,288 to
+/// 1,879,048,191) and above what distributions put into /etc/subuid, below systemd's foreign ids (from 2,147,352,576).
+pub const POOL: Range<u32> = 0x7000_0000..0x7FFE_0000;
 
-/// A range of host ids that others have: from /etc/subuid and /etc/subgid.
-pub type Taken = std::ops::Range<u32>;
+/// Where the ids of sandboxes come from.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// All of them.
+    pub range: Range<u32>,
+    /// Those that others have: from /etc/subuid and /etc/subgid.
+    pub taken: Vec<Range<u32>>,
+}
 
 /// Inserts a sandbox without ids.
 pub fn insert(connection: &Connection, id: &SandboxId, created_ns: i64) -> Result<()> {
@@ -36,7 +42,7 @@ pub fn range(connection: &Connection, id: &SandboxId) -> Result<Option<(u32, u32
     doing("read a sandbox's ids", found)
 }
 
-/// Gives the sandbox `ranges` × 65,536 host ids that no living sandbox has. `None`: the pool is used up.
+/// Gives the sandbox `ranges` × 65,536 host ids of the pool that no living sandbox has. `None`: the pool is used up.
 ///
 /// The search begins at a place drawn from the id, so that it ends at once while the pool is not nearly full, and
 /// ids of a container that ended are not the next one's.
@@ -44,15 +50,15 @@ pub fn take_range(
     connection: &Connection,
     id: &SandboxId,
     ranges: u32,
-    taken: &[Taken],
+    pool: &Pool,
 ) -> Result<Option<(u32, u32)>> {
-    let slots = (END_ID - FIRST_ID) / DEFAULT_RANGE;
+    let slots = pool.range.end.saturating_sub(pool.range.start) / DEFAULT_RANGE;
     let count = ranges * DEFAULT_RANGE;
-    let start = u32::from_str_radix(&id.as_str()[..7], 16).expect("an id is hex") % slots;
+    let start = u32::from_str_radix(&id.as_str()[..7], 16).expect("an id is hex") % slots.max(1);
     for slot in (start..slots).chain(0..start) {
-        let base = FIRST_ID + slot * DEFAULT_RANGE;
-        let Some(end) = base.checked_add(count).filter(|end| *end <= END_ID) else { continue };
-        if taken.iter().any(|t| t.start < end && base < t.end) {
+        let base = pool.range.start + slot * DEFAULT_RANGE;
+        let Some(end) = base.checked_add(count).filter(|end| *end <= pool.range.end) else { continue };
+        if pool.taken.iter().any(|t| t.start < end && base < t.end) {
             continue;
         }
         let query = "SELECT 1 FROM sandboxes WHERE uid_base < ?1 AND uid_base + uid_count > ?2 LIMIT 1";
@@ -100,9 +106,10 @@ mod tests {
             .write(|t| -> Result<()> {
                 for id in &distinct {
                     insert(t, id, 0)?;
-                    let taken = FIRST_ID..FIRST_ID + 10;
-                    let range = take_range(t, id, 2, &[taken])?.expect("there is room");
-                    assert!(range.0 >= FIRST_ID + DEFAULT_RANGE, "subuid's range is left alone");
+                    let others = POOL.start..POOL.start + 10;
+                    let pool = Pool { range: POOL, taken: vec![others] };
+                    let range = take_range(t, id, 2, &pool)?.expect("there is room");
+                    assert!(range.0 >= POOL.start + DEFAULT_RANGE, "subuid's range is left alone");
                     assert!(
                         seen.iter().all(|s| s.0 + s.1 <= range.0 || range.0 + range.1 <= s.0),
                         "{seen:?} {range:?}"

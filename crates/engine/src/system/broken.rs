@@ -98,11 +98,13 @@ fn mend_journal(engine: &mut Engine, id: &ContainerId, dir: &Path) -> Result<boo
 mod tests {
     use super::*;
     use crate::Roots;
+    use crate::config::Settings;
     use crate::container::{ListFilter, RemoveOptions};
     use crate::testing::insert_container;
 
     fn engine(dir: &Path) -> Engine {
-        Engine::open(Roots { data: dir.join("data"), run: dir.join("run") }).unwrap()
+        Engine::open(Roots { data: dir.join("data"), run: dir.join("run") }, Settings::without_files())
+            .unwrap()
     }
 
     /// Spoils a column of one container; the other one is fine.

@@ -1,15 +1,30 @@
 //! `--detach-keys`: the keys that leave a container without ending it.
 
-use corten_model::Invalid;
+use crate::Invalid;
 
 /// The bytes of a sequence of keys. A type of its own: clap takes a list for a flag that may be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys(Vec<u8>);
 
 impl Keys {
-    /// The bytes.
+    /// What a terminal sends for them.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
+    }
+}
+
+impl std::fmt::Display for Keys {
+    /// As they are typed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            f.write_str(if index > 0 { "," } else { "" })?;
+            match byte {
+                0..32 => write!(f, "ctrl-{}", char::from(byte + b'@').to_ascii_lowercase())?,
+                127 => f.write_str("del")?,
+                _ => write!(f, "{}", char::from(*byte))?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -73,6 +88,13 @@ mod tests {
             ["ctrl-", "ctrl-aa", "alt-x", "a,,b", "ctrl-1", "é", "ctrl-é", "a,", "x,".repeat(20).as_str()]
         {
             check(bad, None);
+        }
+    }
+
+    #[test]
+    fn keys_are_shown_as_they_are_typed() {
+        for text in ["ctrl-p,ctrl-q", "ctrl-a,d", "ctrl-@,ctrl-[,ctrl-_,del, ,x"] {
+            assert_eq!(parse(text).unwrap().to_string(), text);
         }
     }
 }

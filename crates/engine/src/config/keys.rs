@@ -1,0 +1,227 @@
+//! The table of keys: everything that `config.toml` can say, and who listens.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use corten_model::Invalid;
+use corten_model::detach_keys::{self, Keys};
+use corten_model::idmap::DEFAULT_RANGE;
+use corten_model::ulimit::{UNLIMITED, Ulimit};
+
+use super::{Config, Shape, Value};
+
+/// One key.
+#[derive(Clone, Copy)]
+pub struct Key {
+    /// `log.max_size`.
+    pub name: &'static str,
+    /// What values it takes.
+    pub shape: Shape,
+    /// What it is for: a sentence without its full stop.
+    pub about: &'static str,
+    /// Who uses it, and when.
+    pub used_by: &'static str,
+    /// Puts a value of this shape into the configuration.
+    pub(super) set: fn(&mut Config, Value),
+    /// The value that a configuration has.
+    pub get: fn(&Config) -> Value,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const ABSOLUTE_PATH: Shape = Shape::Text { form: "an absolute path", check: absolute_path };
+
+/// Every key, in the order in which `config show` lists them.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "root",
+        shape: ABSOLUTE_PATH,
+        about: "Where images, volumes and containers are kept; empty is the usual place",
+        used_by: "every command that opens the store; `--root` and CORTEN_ROOT go before it",
+        set: |config, value| config.root = path(value),
+        get: |config| path_value(config.root.as_deref()),
+    },
+    Key {
+        name: "run_root",
+        shape: ABSOLUTE_PATH,
+        about: "Where sockets and locks are kept, on a tmpfs; empty is the usual place",
+        used_by: "every command that opens the store; `--run-root` and CORTEN_RUN_ROOT go before it",
+        set: |config, value| config.run_root = path(value),
+        get: |config| path_value(config.run_root.as_deref()),
+    },
+    Key {
+        name: "detach_keys",
+        shape: Shape::Text { form: "keys between commas, such as ctrl-p,ctrl-q", check: keys },
+        about: "The keys that leave a container without ending it",
+        used_by: "run, start, attach and exec with a terminal; `--detach-keys` goes before it",
+        set: |config, value| config.detach_keys = detach_keys::parse(&value.text()).unwrap_or_default(),
+        get: |config| Value::Text(config.detach_keys.to_string()),
+    },
+    Key {
+        name: "log.max_size",
+        shape: Shape::Size { min: 4 << 10, max: 1 << 40 },
+        about: "How large one file of a container's log grows before the next is begun",
+        used_by: "the container's keeper, from the next start on",
+        set: |config, value| config.log.file_bytes = value.size(),
+        get: |config| Value::Size(config.log.file_bytes),
+    },
+    Key {
+        name: "log.max_files",
+        shape: Shape::Number { min: 1, max: 1000 },
+        about: "How many files of a container's log are kept, the newest included",
+        used_by: "the container's keeper, from the next start on",
+        set: |config, value| config.log.files = value.number() as u32,
+        get: |config| Value::Number(config.log.files.into()),
+    },
+    Key {
+        name: "container.shm_size",
+        shape: Shape::Size { min: 4 << 10, max: 1 << 50 },
+        about: "Size of /dev/shm",
+        used_by: "run and create; `--shm-size` goes before it",
+        set: |config, value| config.container.shm_size_bytes = value.size(),
+        get: |config| Value::Size(config.container.shm_size_bytes),
+    },
+    Key {
+        name: "container.stop_timeout",
+        shape: Shape::Number { min: -1, max: 1_000_000 },
+        about: "Seconds between the stop signal and the kill; -1 waits for ever",
+        used_by: "stop; `--stop-timeout` of the container and `--timeout` of the command go before it",
+        set: |config, value| config.container.stop_timeout_s = value.number(),
+        get: |config| Value::Number(config.container.stop_timeout_s),
+    },
+    Key {
+        name: "container.pids_limit",
+        shape: Shape::Number { min: 0, max: 4_194_304 },
+        about: "Limit of processes and threads; 0 is none",
+        used_by: "run and create; `--pids-limit` goes before it",
+        set: |config, value| config.container.pids_limit = value.number(),
+        get: |config| Value::Number(config.container.pids_limit),
+    },
+    Key {
+        name: "container.ulimits",
+        shape: Shape::List { form: "NAME=SOFT[:HARD]", check: |text| text.parse::<Ulimit>().map(drop) },
+        about: "Resource limits of processes",
+        used_by: "run and create; a `--ulimit` of the same name goes before it",
+        set: |config, value| {
+            config.container.ulimits = value.list().iter().filter_map(|text| text.parse().ok()).collect();
+        },
+        get: |config| Value::List(config.container.ulimits.iter().map(ulimit).collect()),
+    },
+    Key {
+        name: "container.env",
+        shape: Shape::List { form: "KEY=VALUE", check: variable },
+        about: "Environment variables, for example of a proxy",
+        used_by: "run and create; a `--env` of the same name goes before it",
+        set: |config, value| config.container.env = value.list(),
+        get: |config| Value::List(config.container.env.clone()),
+    },
+    Key {
+        name: "container.seccomp_profile",
+        shape: ABSOLUTE_PATH,
+        about: "The seccomp profile, in Docker's JSON format; empty is the built-in one",
+        used_by: "every start and exec; `--security-opt seccomp=…` and `--privileged` go before it",
+        set: |config, value| config.container.seccomp_profile = path(value),
+        get: |config| path_value(config.container.seccomp_profile.as_deref()),
+    },
+    Key {
+        name: "container.no_new_privileges",
+        shape: Shape::Flag,
+        about: "Whether set-uid programs and file capabilities give no powers",
+        used_by: "run and create; `--security-opt no-new-privileges=…` goes before it",
+        set: |config, value| config.container.no_new_privileges = value.flag(),
+        get: |config| Value::Flag(config.container.no_new_privileges),
+    },
+    Key {
+        name: "layers.max_entries",
+        shape: Shape::Number { min: 1, max: 1_000_000_000 },
+        about: "How many files and directories one layer may have",
+        used_by: "whatever unpacks a layer",
+        set: |config, value| config.layers.entries = value.number() as u64,
+        get: |config| Value::Number(config.layers.entries as i64),
+    },
+    Key {
+        name: "layers.max_size",
+        shape: Shape::Size { min: 1 << 20, max: 1 << 50 },
+        about: "How large the files of one layer may be together, the holes of sparse ones included",
+        used_by: "whatever unpacks a layer",
+        set: |config, value| config.layers.content_bytes = value.size(),
+        get: |config| Value::Size(config.layers.content_bytes),
+    },
+    Key {
+        name: "layers.max_archive_size",
+        shape: Shape::Size { min: 1 << 20, max: 1 << 50 },
+        about: "How large the uncompressed archive of one layer may be",
+        used_by: "whatever unpacks a layer",
+        set: |config, value| config.layers.stream_bytes = value.size(),
+        get: |config| Value::Size(config.layers.stream_bytes),
+    },
+    Key {
+        name: "layers.max_depth",
+        shape: Shape::Number { min: 1, max: 2048 },
+        about: "How many directories deep a layer may go",
+        used_by: "whatever unpacks a layer",
+        set: |config, value| config.layers.depth = value.number() as u32,
+        get: |config| Value::Number(config.layers.depth.into()),
+    },
+    Key {
+        name: "userns.range",
+        shape: Shape::Text { form: "FIRST-LAST", check: |text| ids(text).map(drop) },
+        about: "The host ids that root's containers get ranges of, 65,536 each; an ordinary user's come from /etc/subuid",
+        used_by: "every start as root",
+        set: |config, value| config.userns_range = ids(&value.text()).unwrap_or_default(),
+        get: |config| {
+            let Range { start, end } = &config.userns_range;
+            Value::Text(format!("{start}-{}", end.saturating_sub(1)))
+        },
+    },
+];
+
+fn path(value: Value) -> Option<PathBuf> {
+    Some(value.text()).filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+fn path_value(path: Option<&Path>) -> Value {
+    Value::Text(path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default())
+}
+
+fn absolute_path(text: &str) -> Result<(), Invalid> {
+    if text.is_empty() || text.starts_with('/') {
+        return Ok(());
+    }
+    Err(Invalid::new("path", text, "it does not begin with `/`"))
+}
+
+fn keys(text: &str) -> Result<(), Invalid> {
+    detach_keys::parse(text).map(|_: Keys| ())
+}
+
+fn variable(text: &str) -> Result<(), Invalid> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(()),
+        _ => Err(Invalid::new("environment variable", text, "it is written `KEY=VALUE`")),
+    }
+}
+
+fn ulimit(limit: &Ulimit) -> String {
+    let number = |value: u64| if value == UNLIMITED { "unlimited".into() } else { value.to_string() };
+    format!("{}={}:{}", limit.name, number(limit.soft), number(limit.hard))
+}
+
+/// `FIRST-LAST`: room for one container at least, and none of the ids that mean "nobody" to the kernel.
+fn ids(text: &str) -> Result<Range<u32>, Invalid> {
+    let bad = |why: &str| Invalid::new("range of ids", text, why).hint("for example `1879048192-2147352575`");
+    let (first, last) = text.split_once('-').ok_or_else(|| bad("it is written `FIRST-LAST`"))?;
+    let number = |text: &str| text.parse::<u32>().map_err(|_| bad("an id is a number below 4294967295"));
+    let (first, last) = (number(first)?, number(last)?);
+    if last == u32::MAX || first < DEFAULT_RANGE {
+        return Err(bad("ids of users of this machine, or the kernel's word for nobody, are in it"));
+    }
+    if last < first || last - first < DEFAULT_RANGE - 1 {
+        return Err(bad("a container needs 65536 ids"));
+    }
+    Ok(first..last + 1)
+}
