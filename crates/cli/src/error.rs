@@ -11,6 +11,7 @@ use corten_model::{Invalid, Kind};
 use corten_sys::terminal::TerminalError;
 
 use crate::errno;
+use crate::template::TemplateError;
 
 /// What a command returns.
 pub type Result<T> = std::result::Result<T, Failure>;
@@ -19,6 +20,8 @@ pub type Result<T> = std::result::Result<T, Failure>;
 pub const EXIT_OURS: u8 = 125;
 /// Any other failure.
 pub const EXIT_FAILED: u8 = 1;
+/// What Docker ends with when a template for one object can't be parsed: sysexits' EX_USAGE.
+pub const EXIT_TEMPLATE: u8 = 64;
 /// Nobody reads our output any more: what a shell shows for a program that SIGPIPE ended.
 pub const EXIT_BROKEN_PIPE: u8 = 128 + 13;
 
@@ -116,14 +119,12 @@ pub enum Failure {
     /// No object of any kind has this name.
     #[error("no such object: {0}")]
     NoSuchObject(String),
-    /// `--format` uses what this build doesn't know.
-    #[error("the template `{template}` can't be used: {why}")]
-    Template {
-        /// What was typed.
-        template: String,
-        /// What is wrong.
-        why: String,
-    },
+    /// `--format` is wrong, or doesn't fit what it was used on.
+    #[error(transparent)]
+    Template(Box<TemplateError>),
+    /// `--format` of a command that prints one object is wrong.
+    #[error(transparent)]
+    ObjectTemplate(Box<TemplateError>),
     /// Several targets, more than one of which failed.
     #[error("{} of the targets failed", .0.len())]
     Several(Vec<Failure>),
@@ -138,6 +139,12 @@ impl From<corten_engine::Error> for Failure {
 impl From<corten_engine::config::Error> for Failure {
     fn from(error: corten_engine::config::Error) -> Self {
         corten_engine::Error::from(error).into()
+    }
+}
+
+impl From<TemplateError> for Failure {
+    fn from(error: TemplateError) -> Self {
+        Failure::Template(Box::new(error))
     }
 }
 
@@ -159,9 +166,6 @@ impl Failure {
             Failure::Lost(name) => Some(format!(
                 "it may be running still: `corten ps` tells, `corten logs {name}` has its output"
             )),
-            Failure::Template { .. } => {
-                Some("use `json`, or fields as in `{{.State.Status}}` and `{{json .Config}}`".into())
-            }
             _ => None,
         }
     }
@@ -186,6 +190,7 @@ impl Failure {
             | Failure::FlagValue { .. }
             | Failure::FlagInvalid { .. } => EXIT_OURS,
             Failure::UnknownVerb { .. } => EXIT_FAILED,
+            Failure::ObjectTemplate(error) if error.in_syntax => EXIT_TEMPLATE,
             Failure::Engine(error) if ours == EXIT_OURS => error.exit_code(),
             _ => ours,
         }
@@ -208,6 +213,9 @@ impl Failure {
             return failures.iter().map(Failure::report).collect();
         }
         let mut text = format!("error: {}\n", errno::named(&self.to_string()));
+        if let Failure::Template(error) | Failure::ObjectTemplate(error) = self {
+            let _ = writeln!(text, "{}", error.excerpt);
+        }
         let mut next = self.source();
         while let Some(cause) = next {
             let _ = writeln!(text, "caused by: {}", errno::named(&cause.to_string()));

@@ -1,4 +1,7 @@
 //! Tables as Docker prints them: columns of at least ten letters, three spaces between them.
+//!
+//! A column is a run of lines that all have a cell there with another behind it: what stands last in its line has no
+//! width. That is Go's tabwriter, so any format of `--format table` is aligned as Docker aligns it.
 
 use std::io::{self, Write};
 
@@ -7,39 +10,45 @@ const WIDTH_MIN: usize = 10;
 /// Spaces after the longest cell of a column.
 const PADDING: usize = 3;
 
-/// Rows of cells below a heading.
-pub struct Table {
-    rows: Vec<Vec<String>>,
+/// The cells of a text: lines, cut at tabs.
+pub fn lines(text: &str) -> Vec<Vec<String>> {
+    text.split('\n').map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
-impl Table {
-    /// A table with only its heading.
-    pub fn new(heading: &[&str]) -> Self {
-        Self { rows: vec![heading.iter().map(|cell| (*cell).to_owned()).collect()] }
-    }
-
-    /// One more row. A line break in a cell would be a row of its own, so it becomes a space.
-    pub fn push(&mut self, row: Vec<String>) {
-        self.rows.push(row.into_iter().map(|cell| cell.replace(['\n', '\r', '\t'], " ")).collect());
-    }
-
-    /// Writes all of it. The last column has no width: nothing stands behind it.
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let columns = self.rows.first().map_or(0, Vec::len);
-        let width = |column: usize| {
-            let longest = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| letters(cell)).max();
-            (longest.unwrap_or(0) + PADDING).max(WIDTH_MIN)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        for row in &self.rows {
-            for (column, cell) in row.iter().enumerate() {
-                let gap = if column + 1 < row.len() { widths[column] - letters(cell) } else { 0 };
-                write!(out, "{cell}{:gap$}", "")?;
-            }
-            writeln!(out)?;
+/// Writes lines of cells, aligned.
+pub fn write(lines: Vec<Vec<String>>, out: &mut dyn Write) -> io::Result<()> {
+    let widths = widths(&lines);
+    for (line, widths) in lines.iter().zip(widths) {
+        for (index, cell) in line.iter().enumerate() {
+            let gap = widths.get(index).map_or(0, |width| width - letters(cell));
+            write!(out, "{cell}{:gap$}", "")?;
         }
-        Ok(())
+        writeln!(out)?;
     }
+    Ok(())
+}
+
+/// The width of each cell but the last of its line.
+fn widths(lines: &[Vec<String>]) -> Vec<Vec<usize>> {
+    let mut widths: Vec<Vec<usize>> =
+        lines.iter().map(|line| vec![0; line.len().saturating_sub(1)]).collect();
+    let deepest = widths.iter().map(Vec::len).max().unwrap_or(0);
+    for column in 0..deepest {
+        let mut start = 0;
+        while start < lines.len() {
+            if widths[start].len() <= column {
+                start += 1;
+                continue;
+            }
+            let end = (start..lines.len()).find(|line| widths[*line].len() <= column).unwrap_or(lines.len());
+            let longest = lines[start..end].iter().map(|line| letters(&line[column])).max().unwrap_or(0);
+            for line in &mut widths[start..end] {
+                line[column] = (longest + PADDING).max(WIDTH_MIN);
+            }
+            start = end;
+        }
+    }
+    widths
 }
 
 fn letters(cell: &str) -> usize {
@@ -58,17 +67,31 @@ pub fn ellipsis(text: &str, limit: usize) -> String {
 mod tests {
     use super::*;
 
+    fn written(text: &str) -> String {
+        let mut out = Vec::new();
+        write(lines(text), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
     fn columns_are_aligned_as_docker_aligns_them() {
-        let mut table = Table::new(&["CONTAINER ID", "IMAGE", "PORTS", "NAMES"]);
-        table.push(vec!["0123456789ab".into(), "a/long/image:tag".into(), String::new(), "web".into()]);
-        table.push(vec!["ba9876543210".into(), "é".into(), String::new(), "two\nlines".into()]);
-        let mut out = Vec::new();
-        table.write(&mut out).unwrap();
-        let expected = "CONTAINER ID   IMAGE              PORTS     NAMES\n\
-                        0123456789ab   a/long/image:tag             web\n\
-                        ba9876543210   é                            two lines\n";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let check = |text: &str, expected: &str| assert_eq!(written(text), expected, "{text}");
+        check(
+            "CONTAINER ID\tIMAGE\tPORTS\tNAMES\n0123456789ab\ta/long/image:tag\t\tweb\nba9876543210\té\t\ttwo",
+            "CONTAINER ID   IMAGE              PORTS     NAMES\n\
+             0123456789ab   a/long/image:tag             web\n\
+             ba9876543210   é                            two\n",
+        );
+        check("ID", "ID\n");
+        check("ID\nabc", "ID\nabc\n");
+        check("a\tb\n", "a         b\n\n");
+    }
+
+    #[test]
+    fn a_line_without_a_cell_ends_its_column() {
+        let check = |text: &str, expected: &str| assert_eq!(written(text), expected, "{text}");
+        check("a\tb\nplain\nlonger than ten\tc", "a         b\nplain\nlonger than ten   c\n");
+        check("a\tb\tc\nd\te", "a         b         c\nd         e\n");
     }
 
     #[test]

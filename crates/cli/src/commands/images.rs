@@ -1,18 +1,22 @@
 //! `corten images`: the images in a table, a line for each name.
 
-use std::io::Write as _;
-
 use corten_engine::image::{self, Summary};
 use corten_model::{Reference, bytes};
-use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::table::Table;
-use crate::{listing, timestamps};
+use crate::listing::{Field, Layout, Row, Style, field};
+use crate::timestamps;
 
 /// What stands for a name, tag or digest that isn't there.
 const NONE: &str = "<none>";
+
+/// What Docker knows of no image unless it is asked for more.
+const NOT_APPLICABLE: &str = "N/A";
+/// The columns of the table.
+const COLUMNS: [&str; 5] = ["Repository", "Tag", "ID", "CreatedSince", "Size"];
+/// The same with `--digests`.
+const COLUMNS_WITH_DIGESTS: [&str; 6] = ["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"];
 
 /// List images
 #[derive(clap::Args, Debug)]
@@ -41,25 +45,17 @@ pub struct Args {
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let wanted = args.reference.as_deref().map(Wanted::parse).transpose()?;
+    let columns: &[&str] = if args.digests { &COLUMNS_WITH_DIGESTS } else { &COLUMNS };
+    let layout =
+        Layout::new::<Line<'_>>(&Style { format: args.format.as_deref(), quiet: args.quiet, columns })?;
     let summaries = image::list(&mut caller.engine()?)?;
-    let view = View { now_unix_s: timestamps::now_unix_s(), no_trunc: args.no_trunc, digests: args.digests };
-    let rows = rows(&summaries, args.all, wanted.as_ref());
-    if args.quiet {
-        let mut last = None;
-        for row in &rows {
-            // An image with several names is one image.
-            if last.replace(&row.image.id) != Some(&row.image.id) {
-                writeln!(caller.out, "{}", view.id(row))?;
-            }
-        }
-        return Ok(0);
+    let view = View { now_unix_s: timestamps::now_unix_s(), no_trunc: args.no_trunc };
+    let mut lines = lines(&summaries, args.all, wanted.as_ref(), &view);
+    if layout.is_ids() {
+        // An image with several names is one image.
+        lines.dedup_by_key(|line| &line.image.id);
     }
-    if let Some(format) = &args.format {
-        let objects: Vec<Value> = rows.iter().map(|row| view.object(row)).collect();
-        return listing::templated(format, &objects, caller);
-    }
-    view.table(&rows).write(&mut caller.out)?;
-    Ok(0)
+    layout.print(&lines, caller)
 }
 
 /// What was named: a repository, with or without its tag.
@@ -82,66 +78,62 @@ impl Wanted {
     }
 }
 
-/// One line: an image and one of its names.
-struct Row<'a> {
+/// An image, one of its names, and how it is shown.
+struct Line<'a> {
     image: &'a Summary,
     name: Option<&'a Reference>,
+    view: &'a View,
 }
 
-fn rows<'a>(summaries: &'a [Summary], all: bool, wanted: Option<&Wanted>) -> Vec<Row<'a>> {
-    let mut rows = Vec::new();
+impl Row for Line<'_> {
+    const TYPE: &'static str = "*formatter.imageContext";
+    const ID: &'static str = "ID";
+    const RAW: &'static str = "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\n\
+        created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n";
+
+    fn fields() -> Vec<Field<Self>> {
+        vec![
+            field("Containers", "CONTAINERS", |_| NOT_APPLICABLE.into()),
+            field("CreatedAt", "CREATED AT", |line| timestamps::local(line.image.created_unix_s)),
+            field("CreatedSince", "CREATED", |line| line.view.created(line)),
+            field("Digest", "DIGEST", |line| line.image.manifest.to_string()),
+            field("ID", "IMAGE ID", |line| line.view.id(line)),
+            field("Repository", "REPOSITORY", |line| {
+                line.name.map_or(NONE.into(), Reference::familiar_repository)
+            }),
+            field("SharedSize", "SHARED SIZE", |_| NOT_APPLICABLE.into()),
+            field("Size", "SIZE", |line| bytes::human(line.image.size_bytes)),
+            field("Tag", "TAG", |line| line.name.and_then(|name| name.tag.clone()).unwrap_or(NONE.into())),
+            field("UniqueSize", "UNIQUE SIZE", |_| NOT_APPLICABLE.into()),
+            field("VirtualSize", "SIZE", |line| bytes::human(line.image.size_bytes)),
+        ]
+    }
+}
+
+fn lines<'a>(summaries: &'a [Summary], all: bool, wanted: Option<&Wanted>, view: &'a View) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
     for image in summaries {
         let names = image.tags.iter().filter(|name| wanted.is_none_or(|wanted| wanted.is(name)));
-        rows.extend(names.map(|name| Row { image, name: Some(name) }));
+        lines.extend(names.map(|name| Line { image, name: Some(name), view }));
         if image.tags.is_empty() && all && wanted.is_none() {
-            rows.push(Row { image, name: None });
+            lines.push(Line { image, name: None, view });
         }
     }
-    rows
+    lines
 }
 
-/// How rows are shown.
+/// How images are shown.
 struct View {
     now_unix_s: i64,
     no_trunc: bool,
-    digests: bool,
 }
 
 impl View {
-    fn table(&self, rows: &[Row<'_>]) -> Table {
-        let heading: &[&str] = match self.digests {
-            true => &["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"],
-            false => &["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"],
-        };
-        let mut table = Table::new(heading);
-        for row in rows {
-            let mut cells = vec![repository(row), tag(row)];
-            if self.digests {
-                cells.push(row.image.manifest.to_string());
-            }
-            cells.extend([self.id(row), self.created(row), bytes::human(row.image.size_bytes)]);
-            table.push(cells);
-        }
-        table
-    }
-
-    fn object(&self, row: &Row<'_>) -> Value {
-        json!({
-            "CreatedAt": timestamps::local(row.image.created_unix_s),
-            "CreatedSince": self.created(row),
-            "Digest": row.image.manifest,
-            "ID": self.id(row),
-            "Repository": repository(row),
-            "Size": bytes::human(row.image.size_bytes),
-            "Tag": tag(row),
-        })
-    }
-
-    fn id(&self, row: &Row<'_>) -> String {
+    fn id(&self, row: &Line<'_>) -> String {
         if self.no_trunc { row.image.id.to_string() } else { row.image.id.short().to_owned() }
     }
 
-    fn created(&self, row: &Row<'_>) -> String {
+    fn created(&self, row: &Line<'_>) -> String {
         // Reproducible images carry no date, or the epoch: an age of fifty years would be no news.
         match row.image.created_unix_s {
             ..=0 => "N/A".into(),
@@ -150,18 +142,12 @@ impl View {
     }
 }
 
-fn repository(row: &Row<'_>) -> String {
-    row.name.map_or(NONE.into(), Reference::familiar_repository)
-}
-
-fn tag(row: &Row<'_>) -> String {
-    row.name.and_then(|name| name.tag.clone()).unwrap_or(NONE.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use corten_model::Digest;
+
+    use crate::listing::testing;
 
     const NOW: i64 = 1_000_000;
 
@@ -177,10 +163,10 @@ mod tests {
 
     fn shown(summaries: &[Summary], all: bool, digests: bool, wanted: Option<&str>) -> String {
         let wanted = wanted.map(|text| Wanted::parse(text).unwrap());
-        let mut out = Vec::new();
-        let view = View { now_unix_s: NOW, no_trunc: false, digests };
-        view.table(&rows(summaries, all, wanted.as_ref())).write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        let view = View { now_unix_s: NOW, no_trunc: false };
+        let columns: &[&str] = if digests { &COLUMNS_WITH_DIGESTS } else { &COLUMNS };
+        let style = Style { format: None, quiet: false, columns };
+        testing::shown(&lines(summaries, all, wanted.as_ref(), &view), &style)
     }
 
     #[test]

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::template::Template;
+use crate::format::{self, ObjectFormat};
+use crate::shape::Shape;
 
 /// Display system-wide information
 #[derive(clap::Args, Debug)]
@@ -45,11 +46,14 @@ const TITLES: [(&str, &str); 20] = [
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
-    let template = args.format.as_deref().map(|text| Template::parse(text, false)).transpose()?;
+    let format = ObjectFormat::parse(args.format.as_deref())?;
     let info = system::info(&mut caller.engine()?)?;
-    match template {
-        Some(template) => writeln!(caller.out, "{}", template.render(&info)?)?,
-        None => caller.out.write_all(text(&info).as_bytes())?,
+    match format {
+        ObjectFormat::Json => writeln!(caller.out, "{}", format::line(Shape::Any, &info))?,
+        ObjectFormat::Template(template) => {
+            writeln!(caller.out, "{}", format::render(&template, Shape::Any, &info)?)?;
+        }
+        ObjectFormat::Default => caller.out.write_all(text(&info).as_bytes())?,
     }
     Ok(0)
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::error::{Failure, Result};
-use crate::template::Template;
+use crate::format::{self, ObjectFormat};
+use crate::shape::{self, Shape};
 use crate::{several, timestamps};
 
 /// Docker's width of an indent.
@@ -71,23 +72,26 @@ pub fn print(
     format: Option<&str>,
     caller: &mut Caller,
 ) -> Result<u8> {
-    // A list of one template's lines is no JSON array, and `json` is one document a line.
-    let template =
-        format.filter(|text| !text.is_empty()).map(|text| Template::parse(text, false)).transpose()?;
+    let format = ObjectFormat::parse(format)?;
     let mut engine = caller.engine()?;
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for target in targets {
         match look_up(&mut engine, target, kinds) {
-            Ok(value) => found.push(value),
+            Ok(object) => found.push(object),
             Err(failure) => failures.push(failure),
         }
     }
-    match template {
-        None => caller.out.write_all(&array(&found))?,
-        Some(template) => {
-            for value in &found {
-                match template.render(value) {
+    match &format {
+        ObjectFormat::Default => caller.out.write_all(&array(&found))?,
+        ObjectFormat::Json => {
+            for (shape, json) in &found {
+                writeln!(caller.out, "{}", format::line(*shape, json))?;
+            }
+        }
+        ObjectFormat::Template(template) => {
+            for (shape, json) in &found {
+                match format::render(template, *shape, json) {
                     Ok(line) => writeln!(caller.out, "{line}")?,
                     Err(failure) => failures.push(failure),
                 }
@@ -98,12 +102,14 @@ pub fn print(
 }
 
 /// The first kind that has an object of this name.
-fn look_up(engine: &mut Engine, target: &str, kinds: &[ObjectKind]) -> Result<Value> {
+fn look_up(engine: &mut Engine, target: &str, kinds: &[ObjectKind]) -> Result<(Shape, Value)> {
     for kind in kinds {
         let outcome = match kind {
-            ObjectKind::Container => container::inspect(engine, target),
-            ObjectKind::Image => image::inspect(engine, target),
-            ObjectKind::Volume => volume::inspect(engine, target).map(|volume| volume_value(&volume)),
+            ObjectKind::Container => container::inspect(engine, target).map(|json| (shape::CONTAINER, json)),
+            ObjectKind::Image => image::inspect(engine, target).map(|json| (shape::IMAGE, json)),
+            ObjectKind::Volume => {
+                volume::inspect(engine, target).map(|volume| (shape::VOLUME, volume_value(&volume)))
+            }
         };
         match outcome.map_err(Failure::from) {
             Err(failure) if failure.is_not_found() && kinds.len() > 1 => {}
@@ -130,11 +136,13 @@ fn volume_value(volume: &Volume) -> Value {
 }
 
 /// A JSON array with Docker's indents.
-fn array(values: &[Value]) -> Vec<u8> {
+fn array(objects: &[(Shape, Value)]) -> Vec<u8> {
     let mut out = Vec::new();
+    let values: Vec<_> = objects.iter().map(|(shape, json)| shape::value(*shape, Some(json))).collect();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(INDENT);
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
-    serde::Serialize::serialize(values, &mut serializer).expect("values are JSON already, memory takes them");
+    serde::Serialize::serialize(&values, &mut serializer)
+        .expect("values are JSON already, memory takes them");
     out.push(b'\n');
     out
 }
@@ -145,12 +153,12 @@ mod tests {
 
     #[test]
     fn an_array_with_four_spaces() {
-        let check = |values: &[Value], expected: &str| {
-            assert_eq!(String::from_utf8(array(values)).unwrap(), expected)
+        let check = |objects: &[(Shape, Value)], expected: &str| {
+            assert_eq!(String::from_utf8(array(objects)).unwrap(), expected)
         };
         check(&[], "[]\n");
         let expected = "[\n    {\n        \"Id\": \"a\",\n        \"Names\": [\n            \"<b>\"\n        ]\n    }\n]\n";
-        check(&[json!({"Id": "a", "Names": ["<b>"]})], expected);
+        check(&[(Shape::Any, json!({"Id": "a", "Names": ["<b>"]}))], expected);
     }
 
     #[test]

@@ -1,18 +1,23 @@
 //! `corten ps`: the containers in a table.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
 
 use corten_engine::container::{self, ListFilter, Summary};
 use corten_model::state::Status;
-use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::table::{Table, ellipsis};
-use crate::{listing, timestamps};
+use crate::listing::{self, Field, Layout, Row, Style, field};
+use crate::table::ellipsis;
+use crate::template::escape;
+use crate::timestamps;
 
 /// Letters of a command that the table shows.
 const COMMAND_LETTERS: usize = 20;
+/// Letters of a mount that templates show.
+const MOUNT_LETTERS: usize = 15;
+/// The columns of the table.
+const COLUMNS: [&str; 7] = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
 
 /// List containers
 #[derive(clap::Args, Debug)]
@@ -40,23 +45,56 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
+    // Only here does `-q` win over a template.
+    let format = args.format.as_deref().filter(|_| !args.quiet);
+    let layout = Layout::new::<Line<'_>>(&Style { format, quiet: args.quiet, columns: &COLUMNS })?;
     let last = if args.latest { Some(1) } else { args.last.and_then(|n| usize::try_from(n).ok()) };
     let filter = ListFilter { all: args.all || last.is_some() };
     let mut summaries = container::list(&mut caller.engine()?, &filter)?;
     summaries.truncate(last.unwrap_or(usize::MAX));
     let view = View { now_unix_s: timestamps::now_unix_s(), no_trunc: args.no_trunc };
-    if args.quiet {
-        for summary in &summaries {
-            writeln!(caller.out, "{}", view.id(summary))?;
-        }
-        return Ok(0);
+    let lines: Vec<Line<'_>> = summaries.iter().map(|summary| Line { summary, view: &view }).collect();
+    layout.print(&lines, caller)
+}
+
+/// A container and how it is shown.
+struct Line<'a> {
+    summary: &'a Summary,
+    view: &'a View,
+}
+
+impl Row for Line<'_> {
+    const TYPE: &'static str = "*formatter.ContainerContext";
+    const ID: &'static str = "ID";
+    const RAW: &'static str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n\
+        created_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\n\
+        names: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n";
+
+    fn fields() -> Vec<Field<Self>> {
+        vec![
+            field("Command", "COMMAND", |line| line.view.command(line.summary)),
+            field("CreatedAt", "CREATED AT", |line| timestamps::local(line.summary.created_unix_s)),
+            field("ID", "CONTAINER ID", |line| line.view.id(line.summary).to_owned()),
+            field("Image", "IMAGE", |line| line.view.image(line.summary)),
+            field("Labels", "LABELS", |line| listing::labels(&line.summary.labels)),
+            field("LocalVolumes", "LOCAL VOLUMES", |line| local_volumes(line.summary)),
+            field("Mounts", "MOUNTS", |line| line.view.mounts(line.summary)),
+            field("Names", "NAMES", |line| line.summary.name.to_string()),
+            field("Ports", "PORTS", |_| String::new()),
+            field("RunningFor", "CREATED", |line| line.view.ago(line.summary.created_unix_s)),
+            field("State", "STATE", |line| line.summary.status.as_str().to_owned()),
+            field("Status", "STATUS", |line| line.view.status(line.summary)),
+        ]
     }
-    if let Some(format) = &args.format {
-        let objects: Vec<Value> = summaries.iter().map(|summary| view.object(summary)).collect();
-        return listing::templated(format, &objects, caller);
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.summary.labels)
     }
-    view.table(&summaries).write(&mut caller.out)?;
-    Ok(0)
+}
+
+/// How many of the mounts are volumes: those have names, the others paths.
+fn local_volumes(summary: &Summary) -> String {
+    summary.mounts.iter().filter(|mount| !mount.starts_with('/')).count().to_string()
 }
 
 /// How summaries are shown.
@@ -66,37 +104,11 @@ struct View {
 }
 
 impl View {
-    fn table(&self, summaries: &[Summary]) -> Table {
-        let mut table =
-            Table::new(&["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]);
-        for summary in summaries {
-            table.push(vec![
-                self.id(summary).to_owned(),
-                self.image(summary),
-                self.command(summary),
-                self.ago(summary.created_unix_s),
-                self.status(summary),
-                String::new(),
-                summary.name.to_string(),
-            ]);
-        }
-        table
-    }
-
-    fn object(&self, summary: &Summary) -> Value {
-        json!({
-            "Command": self.command(summary),
-            "CreatedAt": timestamps::local(summary.created_unix_s),
-            "ID": self.id(summary),
-            "Image": self.image(summary),
-            "Labels": listing::labels(&summary.labels),
-            "Mounts": summary.mounts.join(","),
-            "Names": summary.name.as_str(),
-            "Ports": "",
-            "RunningFor": self.ago(summary.created_unix_s),
-            "State": summary.status.as_str(),
-            "Status": self.status(summary),
-        })
+    fn mounts(&self, summary: &Summary) -> String {
+        let shown =
+            |mount: &String| if self.no_trunc { mount.clone() } else { ellipsis(mount, MOUNT_LETTERS) };
+        let mounts: Vec<String> = summary.mounts.iter().map(shown).collect();
+        mounts.join(",")
     }
 
     fn id<'a>(&self, summary: &'a Summary) -> &'a str {
@@ -118,7 +130,7 @@ impl View {
             let spaced = word.contains(' ');
             line.push_str(&if spaced { format!(" '{word}'") } else { format!(" {word}") });
         }
-        quoted(&if self.no_trunc { line } else { ellipsis(&line, COMMAND_LETTERS) })
+        escape::quoted(&if self.no_trunc { line } else { ellipsis(&line, COMMAND_LETTERS) }, false)
     }
 
     fn ago(&self, then_unix_s: i64) -> String {
@@ -158,28 +170,13 @@ impl View {
     }
 }
 
-/// A text between quotes, as Go's `strconv.Quote` writes it.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => out.extend(['\\', letter]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            control if control.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(control))),
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use corten_model::state::Exit;
     use corten_model::{ContainerId, Digest};
+
+    use crate::listing::testing;
 
     const NOW: i64 = 1_000_000;
 
@@ -206,19 +203,23 @@ mod tests {
         View { now_unix_s: NOW, no_trunc: false }
     }
 
+    fn shown(format: Option<&str>, summaries: &[Summary]) -> String {
+        let view = view();
+        let lines: Vec<Line<'_>> = summaries.iter().map(|summary| Line { summary, view: &view }).collect();
+        testing::shown(&lines, &Style { format, quiet: false, columns: &COLUMNS })
+    }
+
     #[test]
     fn the_table_is_dockers() {
         let mut long = summary("old", Status::Exited);
         long.image = "sha256:c3c3c3c3c3c3c3".into();
         long.command = vec!["/bin/sh".into(), "-c".into(), "echo \"hi there\"; sleep 3".into()];
-        let mut out = Vec::new();
-        view().table(&[summary("web", Status::Running), long]).write(&mut out).unwrap();
         let expected = "\
 CONTAINER ID   IMAGE          COMMAND                   CREATED       STATUS                       PORTS     NAMES
 a5a5a5a5a5a5   busybox        \"sh\"                      2 hours ago   Up 2 minutes                           web
 a5a5a5a5a5a5   c3c3c3c3c3c3   \"/bin/sh -c 'echo \\\"h…\"   2 hours ago   Exited (137) 3 seconds ago             old
 ";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(shown(None, &[summary("web", Status::Running), long]), expected);
     }
 
     #[test]
@@ -242,14 +243,21 @@ a5a5a5a5a5a5   c3c3c3c3c3c3   \"/bin/sh -c 'echo \\\"h…\"   2 hours ago   Exit
 
     #[test]
     fn templates_have_dockers_fields() {
-        let object = view().object(&summary("web", Status::Running));
-        let template =
-            crate::template::Template::parse("{{.ID}} {{.Names}} {{.Labels}} {{.Mounts}} {{.State}}", true);
-        assert_eq!(template.unwrap().render(&object).unwrap(), "a5a5a5a5a5a5 web a=b,c= data,/host running");
-    }
-
-    #[test]
-    fn quotes_are_gos() {
-        assert_eq!(quoted("a\"b\\c\n\u{1}é"), "\"a\\\"b\\\\c\\n\\x01é\"");
+        let check = |format: &str, expected: &str| {
+            assert_eq!(shown(Some(format), &[summary("web", Status::Running)]), expected, "{format}");
+        };
+        check(
+            "{{.ID}} {{.Names}} {{.Labels}} {{.Mounts}} {{.State}} {{.LocalVolumes}}",
+            "a5a5a5a5a5a5 web a=b,c= data,/host running 1\n",
+        );
+        check("{{.Label \"a\"}}{{.Label \"z\"}}", "b\n");
+        check("table {{.Names}}\\t{{upper .State}}", "NAMES     STATE\nweb       RUNNING\n");
+        check("{{json .Command}}", "\"\\\"sh\\\"\"\n");
+        let json = shown(Some("json"), &[summary("web", Status::Running)]);
+        assert!(
+            json.starts_with("{\"Command\":") && json.contains("\"RunningFor\":\"2 hours ago\""),
+            "{json}"
+        );
+        assert_eq!(shown(Some("json"), &[]), "");
     }
 }

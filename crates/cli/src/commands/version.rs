@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::template::Template;
+use crate::format::{self, ObjectFormat};
+use crate::shape::Shape;
 
 /// Show the Corten version information
 #[derive(clap::Args, Debug)]
@@ -22,9 +23,12 @@ pub struct Args {
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let version = value(&kernel);
-    match &args.format {
-        Some(format) => writeln!(caller.out, "{}", Template::parse(format, false)?.render(&version)?)?,
-        None => caller.out.write_all(text(&kernel).as_bytes())?,
+    match ObjectFormat::parse(args.format.as_deref())? {
+        ObjectFormat::Json => writeln!(caller.out, "{}", format::line(Shape::Any, &version))?,
+        ObjectFormat::Template(template) => {
+            writeln!(caller.out, "{}", format::render(&template, Shape::Any, &version)?)?;
+        }
+        ObjectFormat::Default => caller.out.write_all(text(&kernel).as_bytes())?,
     }
     Ok(0)
 }

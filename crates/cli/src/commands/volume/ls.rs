@@ -1,17 +1,17 @@
 //! `corten volume ls`: the volumes in a table.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
 
 use corten_engine::volume::{self, Volume};
-use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::listing;
-use crate::table::Table;
+use crate::listing::{self, Field, Layout, Row, Style, field};
 
 /// The only driver there is.
 const DRIVER: &str = "local";
+/// What is only known of volumes of a cluster, or by `system df`.
+const NOT_APPLICABLE: &str = "N/A";
 
 /// List volumes
 #[derive(clap::Args, Debug)]
@@ -27,42 +27,44 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
+    let style = Style { format: args.format.as_deref(), quiet: args.quiet, columns: &COLUMNS };
+    let layout = Layout::new::<Volume>(&style)?;
     let volumes = volume::list(&mut caller.engine()?)?;
-    if args.quiet {
-        for volume in &volumes {
-            writeln!(caller.out, "{}", volume.name)?;
-        }
-        return Ok(0);
-    }
-    if let Some(format) = &args.format {
-        let objects: Vec<Value> = volumes.iter().map(object).collect();
-        return listing::templated(format, &objects, caller);
-    }
-    table(&volumes).write(&mut caller.out)?;
-    Ok(0)
+    layout.print(&volumes, caller)
 }
 
-fn table(volumes: &[Volume]) -> Table {
-    let mut table = Table::new(&["DRIVER", "VOLUME NAME"]);
-    for volume in volumes {
-        table.push(vec![DRIVER.to_owned(), volume.name.to_string()]);
-    }
-    table
-}
+/// The columns of the table.
+const COLUMNS: [&str; 2] = ["Driver", "Name"];
 
-fn object(volume: &Volume) -> Value {
-    json!({
-        "Driver": DRIVER,
-        "Labels": listing::labels(&volume.labels),
-        "Mountpoint": volume.mountpoint,
-        "Name": volume.name,
-        "Scope": "local",
-    })
+impl Row for Volume {
+    const TYPE: &'static str = "*formatter.volumeContext";
+    const ID: &'static str = "Name";
+    const RAW: &'static str = "name: {{.Name}}\ndriver: {{.Driver}}\n";
+
+    fn fields() -> Vec<Field<Self>> {
+        vec![
+            field("Availability", "AVAILABILITY", |_| NOT_APPLICABLE.into()),
+            field("Driver", "DRIVER", |_| DRIVER.into()),
+            field("Group", "GROUP", |_| NOT_APPLICABLE.into()),
+            field("Labels", "LABELS", |volume| listing::labels(&volume.labels)),
+            field("Links", "LINKS", |_| NOT_APPLICABLE.into()),
+            field("Mountpoint", "MOUNTPOINT", |volume| volume.mountpoint.to_string_lossy().into_owned()),
+            field("Name", "VOLUME NAME", |volume| volume.name.to_string()),
+            field("Scope", "SCOPE", |_| "local".into()),
+            field("Size", "SIZE", |_| NOT_APPLICABLE.into()),
+            field("Status", "STATUS", |_| NOT_APPLICABLE.into()),
+        ]
+    }
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.labels)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listing::testing;
 
     #[test]
     fn the_table_is_dockers() {
@@ -70,11 +72,17 @@ mod tests {
             name: "data".parse().unwrap(),
             mountpoint: "/v".into(),
             created_unix_s: 0,
-            labels: Default::default(),
+            labels: [("a.b".to_owned(), "c".to_owned())].into(),
             anonymous: false,
         };
-        let mut out = Vec::new();
-        table(&[volume]).write(&mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "DRIVER    VOLUME NAME\nlocal     data\n");
+        let check = |format: Option<&str>, quiet: bool, expected: &str| {
+            let style = Style { format, quiet, columns: &COLUMNS };
+            assert_eq!(testing::shown(std::slice::from_ref(&volume), &style), expected, "{format:?}");
+        };
+        check(None, false, "DRIVER    VOLUME NAME\nlocal     data\n");
+        check(None, true, "data\n");
+        check(Some("raw"), false, "name: data\ndriver: local\n\n");
+        check(Some("table {{.Name}}\\t{{.Label \"a.b\"}}"), false, "VOLUME NAME   b\ndata          c\n");
+        check(Some("{{.Name}}: {{.Labels}}"), true, "data: a.b=c\n");
     }
 }
