@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::rc::Rc;
 
+use serde_json::Value as Json;
+
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::shape;
 use crate::table;
 use crate::template::value::{Map, Struct, StructField, Value};
 use crate::template::{Template, escape};
@@ -103,12 +106,9 @@ impl<'a> Layout<'a> {
             Kind::Table => {
                 let columns: Vec<&Field<R>> = self.columns.iter().map(|name| column(&fields, name)).collect();
                 let heading = columns.iter().map(|field| field.heading.to_owned()).collect();
-                // A break in a cell would be a row or a column of its own.
-                let cells = |row: &R| {
-                    columns.iter().map(|f| (f.cell)(row).replace(['\n', '\r', '\t'], " ")).collect()
-                };
-                let lines = std::iter::once(heading).chain(rows.iter().map(cells)).collect();
-                table::write(lines, &mut caller.out)?;
+                let cells = |row: &R| columns.iter().map(|f| table::one_line(&(f.cell)(row))).collect();
+                let lines: Vec<_> = std::iter::once(heading).chain(rows.iter().map(cells)).collect();
+                table::write(&lines, &mut caller.out)?;
             }
             Kind::Json => {
                 for row in rows {
@@ -130,11 +130,20 @@ impl<'a> Layout<'a> {
                     text.push('\n');
                     text.push_str(&template.render(&value(&fields, row, |name| template.uses(name)))?);
                 }
-                table::write(table::lines(&text), &mut caller.out)?;
+                table::write(&table::lines(&text), &mut caller.out)?;
             }
         }
         Ok(0)
     }
+}
+
+/// Prints a line for each object that is JSON already and has no table.
+pub fn templated(format: &str, objects: &[Json], caller: &mut Caller) -> Result<u8> {
+    let template = Template::parse(&if format == "json" { "{{json .}}".into() } else { unescaped(format) })?;
+    for object in objects {
+        writeln!(caller.out, "{}", template.render(&shape::any(object))?)?;
+    }
+    Ok(0)
 }
 
 /// In formats of lists, `\t` and `\n` stand for what they mean.

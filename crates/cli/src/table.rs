@@ -10,14 +10,41 @@ const WIDTH_MIN: usize = 10;
 /// Spaces after the longest cell of a column.
 const PADDING: usize = 3;
 
+/// Rows of cells below a heading, for what is no list of [`crate::listing::Row`]s.
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with only its heading.
+    pub fn new(heading: &[&str]) -> Self {
+        Self { rows: vec![heading.iter().map(|cell| (*cell).to_owned()).collect()] }
+    }
+
+    /// One more row.
+    pub fn push(&mut self, row: Vec<String>) {
+        self.rows.push(row.iter().map(|cell| one_line(cell)).collect());
+    }
+
+    /// Writes all of it.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write(&self.rows, out)
+    }
+}
+
+/// A break in a cell would be a row or a column of its own, so it becomes a space.
+pub fn one_line(cell: &str) -> String {
+    cell.replace(['\n', '\r', '\t'], " ")
+}
+
 /// The cells of a text: lines, cut at tabs.
 pub fn lines(text: &str) -> Vec<Vec<String>> {
     text.split('\n').map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
 /// Writes lines of cells, aligned.
-pub fn write(lines: Vec<Vec<String>>, out: &mut dyn Write) -> io::Result<()> {
-    let widths = widths(&lines);
+pub fn write(lines: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
+    let widths = widths(lines);
     for (line, widths) in lines.iter().zip(widths) {
         for (index, cell) in line.iter().enumerate() {
             let gap = widths.get(index).map_or(0, |width| width - letters(cell));
@@ -69,7 +96,7 @@ mod tests {
 
     fn written(text: &str) -> String {
         let mut out = Vec::new();
-        write(lines(text), &mut out).unwrap();
+        write(&lines(text), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

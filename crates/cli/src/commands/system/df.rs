@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::listing::{self, Field, Layout, Row, Style, field};
 use crate::table::Table;
-use crate::{listing, timestamps};
+use crate::timestamps;
 
 /// What stands for a name or tag that isn't there.
 const NONE: &str = "<none>";
@@ -34,30 +35,32 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
         (Some(format), true) => {
             listing::templated(format, &[Details { usage: &usage, now_unix_s }.object()], caller)
         }
-        (Some(format), false) => {
-            let objects: Vec<Value> = kinds(&usage).iter().map(Kind::object).collect();
-            listing::templated(format, &objects, caller)
-        }
         (None, true) => {
             Details { usage: &usage, now_unix_s }.write(&mut caller.out)?;
             Ok(0)
         }
-        (None, false) => {
-            let mut table = Table::new(&["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"]);
-            for kind in kinds(&usage) {
-                let counts = [kind.total.to_string(), kind.active.to_string()];
-                let [total, active] = counts;
-                table.push(vec![
-                    kind.name.into(),
-                    total,
-                    active,
-                    bytes::human(kind.size_bytes),
-                    kind.reclaimable(),
-                ]);
-            }
-            table.write(&mut caller.out)?;
-            Ok(0)
+        (format, false) => {
+            let style = Style { format: format.as_deref(), quiet: false, columns: &COLUMNS };
+            Layout::new::<Kind>(&style)?.print(&kinds(&usage), caller)
         }
+    }
+}
+
+/// The columns of the summary.
+const COLUMNS: [&str; 5] = ["Type", "TotalCount", "Active", "Size", "Reclaimable"];
+
+impl Row for Kind {
+    const TYPE: &'static str = "*formatter.diskUsageContext";
+    const ID: &'static str = "Type";
+
+    fn fields() -> Vec<Field<Self>> {
+        vec![
+            field("Active", "ACTIVE", |kind| kind.active.to_string()),
+            field("Reclaimable", "RECLAIMABLE", Kind::reclaimable),
+            field("Size", "SIZE", |kind| bytes::human(kind.size_bytes)),
+            field("TotalCount", "TOTAL", |kind| kind.total.to_string()),
+            field("Type", "TYPE", |kind| kind.name.to_owned()),
+        ]
     }
 }
 
@@ -77,16 +80,6 @@ impl Kind {
             Some(share) => format!("{size} ({share}%)"),
             None => size,
         }
-    }
-
-    fn object(&self) -> Value {
-        json!({
-            "Active": self.active.to_string(),
-            "Reclaimable": self.reclaimable(),
-            "Size": bytes::human(self.size_bytes),
-            "TotalCount": self.total.to_string(),
-            "Type": self.name,
-        })
     }
 }
 
