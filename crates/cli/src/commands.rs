@@ -1,10 +1,14 @@
 //! The commands: one file each. The doc comment of its `Args` is its help.
 
 pub mod attach;
+pub mod commit;
 pub mod config;
 pub mod container;
+pub mod cp;
 pub mod create;
+pub mod diff;
 pub mod exec;
+pub mod export;
 pub mod image;
 pub mod images;
 pub mod import;

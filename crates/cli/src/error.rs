@@ -49,6 +49,18 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
+    /// A file that was named can't be written.
+    #[error("write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// An archive for a screen.
+    #[error("an archive is not written to a terminal")]
+    ToTerminal,
     /// The first word names no command.
     #[error("unknown command `{word}`")]
     UnknownVerb {
@@ -161,6 +173,7 @@ impl Failure {
             Failure::UnknownFlag { verb, .. }
             | Failure::FlagValue { verb, .. }
             | Failure::Arguments { verb, .. } => Some(format!("see `{verb} --help`")),
+            Failure::ToTerminal => Some("send it to a file or a pipe".into()),
             Failure::NotATerminal => Some("leave out `-t`, or run it from a terminal".into()),
             Failure::NoHome => Some("set `HOME`, or say where with `--root`".into()),
             Failure::Lost(name) => Some(format!(

@@ -1,9 +1,13 @@
 //! Containers: one verb per file, here what they share at the door.
 
+mod commit;
+mod copy;
 mod create;
 mod defaults;
 mod devices;
+mod diff;
 mod exec;
+mod export;
 mod files;
 mod inspect;
 mod join;
@@ -14,6 +18,7 @@ mod remove;
 mod spec;
 mod start;
 mod stop;
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -26,8 +31,12 @@ use crate::attach::{AttachOptions, Session};
 use crate::db::containers::{self, Container};
 use crate::{Engine, Error, Result};
 
+pub use commit::{CommitRequest, Committed, commit};
+pub use copy::{CopyOptions, Incoming, Outgoing, copy_in, copy_out};
 pub use create::create;
+pub use diff::{Change, ChangeKind, diff};
 pub use exec::{attach, exec};
+pub use export::export;
 pub use inspect::inspect;
 pub use list::list;
 pub(crate) use reconcile::{clean_up_if_left, reconcile};

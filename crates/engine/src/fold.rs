@@ -112,6 +112,14 @@ fn apply(state: &mut State, line: &Line, auto_remove: bool) -> Outcome {
             state.finished_ns = Some(line.time_ns);
             if auto_remove { Outcome::Remove } else { Outcome::Keep }
         }
+        Event::Paused => {
+            state.status = Status::Paused;
+            Outcome::Keep
+        }
+        Event::Unpaused => {
+            state.status = Status::Running;
+            Outcome::Keep
+        }
         Event::ExecStarted { .. } | Event::ExecExited { .. } => Outcome::Keep,
     }
 }
@@ -133,6 +141,8 @@ fn record(connection: &rusqlite::Connection, container: &Container, line: &Line)
             attributes.insert("exitCode", code.to_string());
             "die"
         }
+        Event::Paused => "pause",
+        Event::Unpaused => "unpause",
         Event::ExecStarted { exec, command } => {
             containers::insert_exec(connection, exec, &container.id, command, line.time_ns)?;
             attributes.insert("execID", exec.to_string());

@@ -71,7 +71,7 @@ fn import_tar(engine: &mut Engine, tar: &mut dyn Read, request: &ImportRequest) 
 
 /// What a command does with layers.
 #[derive(PartialEq, Eq)]
-enum Layers {
+pub(crate) enum Layers {
     /// It makes a row for layers and blobs that may be there already: they have to stay until the row is there.
     Kept,
     /// It removes those that no row names.
@@ -79,7 +79,7 @@ enum Layers {
 }
 
 /// Keeps the removal of layers and blobs apart from images that are being made of them. Held until it is dropped.
-fn layers_lock(engine: &Engine, purpose: Layers) -> Result<std::fs::File> {
+pub(crate) fn layers_lock(engine: &Engine, purpose: Layers) -> Result<std::fs::File> {
     let path = engine.roots().data.join("layers.lock");
     let file = std::fs::File::options().write(true).create(true).truncate(false).open(&path);
     let file = file.on("open", &path)?;
@@ -89,7 +89,7 @@ fn layers_lock(engine: &Engine, purpose: Layers) -> Result<std::fs::File> {
 }
 
 /// The row of an image whose bytes are on the disk.
-fn insert(
+pub(crate) fn insert(
     engine: &mut Engine,
     stored: corten_images::Stored,
     reference: Option<&Reference>,

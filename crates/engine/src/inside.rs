@@ -4,8 +4,11 @@
 //! them the binary spawns itself, enters a new user namespace with the user's whole map, does one [`Job`] and ends.
 //! Such a process never opens the database.
 
+mod files;
+mod namespaces;
+
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use corten_model::{ContainerId, Digest, Kind, VolumeId};
@@ -14,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::keeper::protocol::{self, Failure};
 use crate::{Engine, Result, call, ids};
+
+pub(crate) use files::{Stopped, View, ViewMount, changes, commit, copy_in, copy_out, export};
+pub(crate) use namespaces::Enter;
 
 /// The name under which the binary is spawned for it.
 pub const PERSONALITY: &str = "corten-inside";
@@ -78,6 +84,8 @@ enum Job {
     Account { root: PathBuf },
     /// Add up the bytes of each of these trees.
     Sizes { paths: Vec<PathBuf> },
+    /// Read or write a container's files.
+    Files(files::Work),
 }
 
 /// What the rows name.
@@ -108,11 +116,14 @@ pub(crate) struct Finding {
 
 fn perform(
     job: Job,
+    seen: Option<&namespaces::Seen>,
     rootless: bool,
     input: &mut dyn Read,
+    output: &mut dyn Write,
 ) -> std::result::Result<Outcome, corten_storage::Error> {
     let mut outcome = Outcome::default();
     match job {
+        Job::Files(work) => outcome.unpacked = files::perform(work, seen, rootless, input, output)?,
         Job::Unpack { root, parent, limits } => {
             let store = Store::open(&root, rootless)?;
             outcome.unpacked = Some(store.layers().unpack(input, parent.as_ref(), &limits)?);
@@ -157,9 +168,9 @@ fn perform(
 /// Does the job here, or in a user namespace if we are not root.
 fn run(rootless: bool, job: Job, input: &mut dyn Read) -> Result<Outcome> {
     if !rootless {
-        return Ok(perform(job, false, input)?);
+        return Ok(perform(job, None, false, input, &mut io::sink())?);
     }
-    Ok(Worker::spawn()?.run(&job, input)?)
+    Ok(Worker::spawn(Enter::NewUser, None)?.run(&job, input)?)
 }
 
 /// Removes whole trees.
@@ -239,47 +250,67 @@ impl corten_images::Unpack for Unpacker {
     }
 }
 
-/// A process of ours that is about to enter its user namespace.
+/// A process of ours that is about to enter its namespaces.
 struct Worker {
     socket: OwnedFd,
     input: Option<OwnedFd>,
+    enter: Enter,
     pid: i32,
 }
 
 impl Worker {
-    fn spawn() -> std::result::Result<Worker, Error> {
+    /// What it writes goes to `output`.
+    fn spawn(enter: Enter, output: Option<BorrowedFd<'_>>) -> std::result::Result<Worker, Error> {
         let spawn = |e: rustix::io::Errno| Error::Spawn(e.into());
         let (family, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM);
         let pair = rustix::net::socketpair(family, kind, rustix::net::SocketFlags::CLOEXEC, None);
         let (socket, theirs) = pair.map_err(spawn)?;
         let (reader, input) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(spawn)?;
-        let passed = [theirs.as_fd(), reader.as_fd()];
-        let pid = corten_sys::spawn::spawn_self(PERSONALITY, &passed, &[]).map_err(Error::Spawn)?;
-        Ok(Worker { socket, input: Some(input), pid })
+        let passed: Vec<_> = [theirs.as_fd(), reader.as_fd()].into_iter().chain(output).collect();
+        let step = crate::steps::chosen().map(|step| ("CORTEN_STOP_AT", step.to_owned()));
+        let environment: Vec<_> = step.into_iter().collect();
+        let pid = corten_sys::spawn::spawn_self(PERSONALITY, &passed, &environment).map_err(Error::Spawn)?;
+        Ok(Worker { socket, input: Some(input), enter, pid })
     }
 
     fn run(mut self, job: &Job, input: &mut dyn Read) -> std::result::Result<Outcome, Error> {
         let answer = self.converse(job, input);
-        let pid = rustix::process::Pid::from_raw(self.pid).expect("a spawned process has a pid");
-        // It ends by itself when its socket closes; without this it stays a zombie until we end.
-        let Worker { socket, .. } = self;
-        drop(socket);
-        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+        self.end();
         answer
     }
 
+    /// It ends by itself when its socket closes; without this it stays a zombie until we end.
+    fn end(self) {
+        let pid = rustix::process::Pid::from_raw(self.pid).expect("a spawned process has a pid");
+        let Worker { socket, input, .. } = self;
+        drop((socket, input));
+        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+    }
+
     fn converse(&mut self, job: &Job, input: &mut dyn Read) -> std::result::Result<Outcome, Error> {
-        // First it says that it is in its namespace, or why it can't be.
-        self.answer()?;
-        let (map, _) = ids::rootless_map().map_err(|e| Error::Spawn(io::Error::other(e)))?;
-        corten_runtime::write_id_maps(self.pid, &map, true).map_err(Error::Maps)?;
-        let mut frame = Vec::new();
-        protocol::push_json(&mut frame, protocol::Kind::Request, job);
-        protocol::send_all(self.socket.as_fd(), &frame).map_err(Error::Spawn)?;
-        if let Job::Unpack { .. } = job {
+        self.begin(job)?;
+        if let Job::Unpack { .. } | Job::Files(files::Work::CopyIn { .. }) = job {
             self.feed(input)?;
         }
         self.answer()
+    }
+
+    /// From the first word to the job.
+    fn begin(&mut self, job: &Job) -> std::result::Result<(), Error> {
+        self.say(&self.enter)?;
+        // First it says that it is in its namespaces, or why it can't be.
+        self.answer()?;
+        if self.enter == Enter::NewUser {
+            let (map, _) = ids::rootless_map().map_err(|e| Error::Spawn(io::Error::other(e)))?;
+            corten_runtime::write_id_maps(self.pid, &map, true).map_err(Error::Maps)?;
+        }
+        self.say(job)
+    }
+
+    fn say<T: Serialize>(&self, words: &T) -> std::result::Result<(), Error> {
+        let mut frame = Vec::new();
+        protocol::push_json(&mut frame, protocol::Kind::Request, words);
+        protocol::send_all(self.socket.as_fd(), &frame).map_err(Error::Spawn)
     }
 
     /// Hands the input over and closes the pipe; a worker that doesn't want all of it says why in its answer.
@@ -318,24 +349,30 @@ pub fn main() -> u8 {
 fn work() -> io::Result<()> {
     let socket = corten_sys::spawn::take_passed(0)?;
     let input = corten_sys::spawn::take_passed(1)?;
+    // Looked at before anything else is opened: without one the number is free.
+    let output = corten_sys::spawn::take_passed(2).ok();
     let say = |answer: &std::result::Result<Outcome, Failure>| {
         let mut frame = Vec::new();
         protocol::push_json(&mut frame, protocol::Kind::Reply, answer);
         protocol::send_all(socket.as_fd(), &frame)
     };
-    // The mount namespace is for looking at an image through an overlay.
-    let namespaces = rustix::thread::UnshareFlags::NEWUSER | rustix::thread::UnshareFlags::NEWNS;
-    if let Err(errno) = corten_sys::process::unshare(namespaces) {
-        let error = io::Error::from(errno);
-        return say(&Err(Failure::new(&Error::Spawn(error), Kind::Denied, 125, None)));
-    }
+    let Some((_, payload)) = protocol::receive_frame(&socket)? else { return Ok(()) };
+    let enter: Enter = serde_json::from_slice(&payload)?;
+    let seen = match namespaces::enter(enter) {
+        Ok(seen) => seen,
+        Err(error) => return say(&Err(Failure::new(&Error::Spawn(error), Kind::Denied, 125, None))),
+    };
     say(&Ok(Outcome::default()))?;
     let Some((_, payload)) = protocol::receive_frame(&socket)? else { return Ok(()) };
     let job: Job = serde_json::from_slice(&payload)?;
-    let root = rustix::fs::Uid::ROOT;
-    rustix::thread::set_thread_res_uid(root, root, root)?;
-    let group = rustix::fs::Gid::ROOT;
-    rustix::thread::set_thread_res_gid(group, group, group)?;
-    let result = perform(job, true, &mut std::fs::File::from(input));
+    if enter == Enter::NewUser {
+        namespaces::become_root()?;
+    }
+    let mut output: Box<dyn Write> = match output {
+        Some(output) => Box::new(std::fs::File::from(output)),
+        None => Box::new(io::sink()),
+    };
+    let rootless = enter == Enter::NewUser;
+    let result = perform(job, seen.as_ref(), rootless, &mut std::fs::File::from(input), &mut output);
     say(&result.map_err(|e| Failure::new(&e, e.kind(), 125, e.hint())))
 }

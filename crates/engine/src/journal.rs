@@ -63,6 +63,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unknown: Option<String>,
     },
+    /// Its processes stand still.
+    Paused,
+    /// They go on.
+    Unpaused,
     /// An exec runs.
     ExecStarted {
         /// The exec.

@@ -12,6 +12,7 @@ mod adopt;
 mod client;
 mod end;
 pub mod log;
+mod pause;
 pub mod places;
 mod process;
 pub mod protocol;
@@ -104,6 +105,7 @@ struct Keeper {
     log: log::Log,
     journal: journal::Writer,
     stopping: Stopping,
+    pause: pause::Pause,
     /// All processes of the container are ours to kill at its end: it has no pid namespace of its own.
     sweep: bool,
     /// What is killed right now, step by step, and when the next step is.
@@ -270,6 +272,7 @@ impl Keeper {
             log,
             journal,
             stopping: Stopping::default(),
+            pause: pause::Pause::default(),
             sweep: options.sweep,
             sweeping: None,
             sweep_at: Instant::now(),
@@ -419,6 +422,7 @@ impl Keeper {
     fn drop_client(&mut self, key: Key) {
         let Some(client) = self.clients.remove(key) else { return };
         let _ = epoll::delete(&self.epoll, client.as_fd());
+        self.let_go(key);
         // `run -i` and `exec -i`: input ends with the command that gave it, as Docker's StdinOnce.
         if client.streams.stdin
             && let Some(process) = client.process

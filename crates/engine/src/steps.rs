@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 static STOP_AT: OnceLock<String> = OnceLock::new();
 
 /// Every step's name, in the order of one `run`.
-pub const STEPS: [&str; 10] = [
+pub const STEPS: [&str; 11] = [
     "cli.created",
     "keeper.prepared",
     "keeper.received",
@@ -18,12 +18,14 @@ pub const STEPS: [&str; 10] = [
     "keeper.reported",
     "keeper.torn-down",
     "cli.removed",
+    "commit.paused",
 ];
 
 /// Makes the process stop itself (SIGSTOP) at this step.
 pub fn stop_at(step: String) {
     // A second name is a caller's mistake; the first one holds.
     let _ = STOP_AT.set(step);
+    corten_storage::steps::listen(stop_if_chosen);
 }
 
 /// The step that was set, to hand it to a spawned process.
@@ -34,6 +36,10 @@ pub fn chosen() -> Option<&'static str> {
 /// Says that the process is at `step`.
 pub fn reached(step: &str) {
     debug_assert!(STEPS.contains(&step), "{step} is not in the list");
+    stop_if_chosen(step);
+}
+
+fn stop_if_chosen(step: &str) {
     if chosen() == Some(step) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
     }

@@ -20,6 +20,9 @@ pub enum Error {
         #[source]
         source: corten_storage::Error,
     },
+    /// A layer that the image is made on.
+    #[error("cannot find the image's layers")]
+    Layer(#[source] corten_storage::Error),
     /// A `--change` that can't be used.
     #[error(transparent)]
     Change(#[from] Invalid),
@@ -55,7 +58,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Unpack(error) => error.kind,
-            Self::Decompress(error) | Self::Blob { source: error, .. } => error.kind(),
+            Self::Decompress(error) | Self::Layer(error) | Self::Blob { source: error, .. } => error.kind(),
             Self::Change(_) => Kind::Invalid,
             Self::Program(_) => Kind::Internal,
         }
@@ -65,7 +68,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unpack(error) => error.hint.clone(),
-            Self::Decompress(error) | Self::Blob { source: error, .. } => error.hint(),
+            Self::Decompress(error) | Self::Layer(error) | Self::Blob { source: error, .. } => error.hint(),
             Self::Change(invalid) => invalid.hint.clone(),
             Self::Program(_) => None,
         }

@@ -1,10 +1,11 @@
-//! Images as they come into a store: import of a tree, and the image made from the binary itself.
+//! Images as they come into a store: import of a tree, commit of a container, the image made from the binary itself.
 //!
 //! Owns configs and manifests: how they are written, so that the same input gives the same bytes and ids. Unpacking
 //! is handed in as [`Unpack`], because without root it happens in a user namespace that only the engine can make.
 //! Deliberately not here: names and tags, which are rows.
 
 mod changes;
+mod commit;
 mod error;
 mod hello;
 mod import;
@@ -18,6 +19,7 @@ use corten_model::image::ImageConfig;
 use corten_storage::{Layers, Limits, Unpacked};
 
 pub use changes::apply as apply_changes;
+pub use commit::{CommitOptions, Parent, commit};
 pub use error::{Error, UnpackError};
 pub use hello::hello;
 pub use import::{ImportOptions, import};

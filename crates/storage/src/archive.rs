@@ -2,14 +2,17 @@
 //!
 //! Owns the bytes: [`header`] gives what comes before an entry's data, [`padding`] what comes after it, [`END`] ends the
 //! archive, and [`Writer`] keeps that order. No clock, no names of users, nothing of the host. `pack.rs` makes entries of
-//! files of a tree that others change meanwhile, which `place.rs` finds. Sparse files are written as plain bytes: no reader of layers can be trusted to know more.
+//! files of a tree that others change meanwhile, `extract.rs` files of entries, and `place.rs` says where `cp` finds and
+//! puts them. Sparse files are written as plain bytes: no reader of layers can be trusted to know more.
 
+mod extract;
 mod pack;
 mod place;
 
 use std::io::{self, Read, Write};
 
 pub use crate::tar::EntryKind as Kind;
+pub use extract::{Extraction, Owners, extract};
 pub(crate) use pack::Packer;
 pub use pack::{Selection, write_tree};
 

@@ -200,6 +200,24 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// Something else where a directory is needed.
+    #[error("`{}` is not a directory", path.display())]
+    NotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file that is to go into a directory which isn't there.
+    #[error("there is no directory `{}`", path.display())]
+    NoDirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A directory that is to go where a file is.
+    #[error("a directory can't be copied to `{}`, which is a file", path.display())]
+    OverFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// A copy of a socket.
     #[error("`{}` is a socket, which has no content", path.display())]
     Socket {
@@ -253,6 +271,18 @@ pub enum EntryProblem {
     /// Too many symlinks in its path.
     #[error("too many symlinks in its path")]
     Loop,
+    /// A directory where something else is.
+    #[error("a directory can't take the place of something else")]
+    OverFile,
+    /// Something else where a directory is.
+    #[error("it can't take the place of a directory")]
+    OverDirectory,
+    /// A container's device, copied out.
+    #[error("a device of a container is copied with `-a` only")]
+    DeviceCopied,
+    /// A name outside of what was packed.
+    #[error("its name is not below the first one's")]
+    NotBelow,
 }
 
 impl Error {
@@ -274,6 +304,8 @@ impl Error {
             Self::Busy { .. } | Self::Changed { .. } => Kind::Unavailable,
             Self::NoBlob(_) | Self::NoLayer(_) => Kind::NotFound,
             Self::Tar(TarError::Type { .. }) => Kind::Unsupported,
+            Self::NoDirectory { .. } => Kind::NotFound,
+            Self::NotADirectory { .. } | Self::OverFile { .. } => Kind::Conflict,
             Self::NotFiles { .. } | Self::Socket { .. } | Self::MarkName { .. } => Kind::Unsupported,
             Self::BlobTooLarge { .. }
             | Self::TooManyLayers { .. }

@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 /// Every step, in the order in which a command passes them.
-pub const STEPS: [&str; 11] = [
+pub const STEPS: [&str; 12] = [
     "open.directories",
     "open.version",
     "unpack.begun",
@@ -17,6 +17,7 @@ pub const STEPS: [&str; 11] = [
     "blob.renamed",
     "volume.made",
     "copy.found",
+    "copy.placed",
 ];
 
 static HOOK: OnceLock<fn(&'static str)> = OnceLock::new();

@@ -138,6 +138,7 @@ fn adopt(engine: &mut Engine, container: &Container) -> Result<Adopted> {
         pid: container.state.pid.unwrap_or_default(),
         ticks: container.state.pid_start_ticks.unwrap_or_default(),
         terminal: container.config.tty,
+        paused: container.state.status == Status::Paused,
         auto_remove: container.config.auto_remove,
         log,
     }));

@@ -240,7 +240,7 @@ pub fn environment(id: &ContainerId, config: &ContainerConfig, image: &ImageDefa
 }
 
 /// Sets `KEY=value`, and takes away what is named without a value.
-fn merge(env: &mut Vec<String>, changes: &[String]) {
+pub fn merge(env: &mut Vec<String>, changes: &[String]) {
     for change in changes {
         let key = change.split_once('=').map_or(change.as_str(), |(key, _)| key);
         let same = |e: &String| e.split_once('=').is_some_and(|(k, _)| k == key);

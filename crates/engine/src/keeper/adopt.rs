@@ -40,6 +40,11 @@ pub fn take_over(prepared: start::Prepared, socket: OwnedFd, request: &Adopt) ->
     // Whether it has a pid namespace of its own isn't known here: killing what is left of its cgroup is right in both.
     let options = KeeperOptions { sweep: true, auto_remove: request.auto_remove, log: request.log };
     let mut keeper = Keeper::new(prepared, process, options)?;
+    keeper.pause.asked = request.paused;
+    if !request.paused {
+        // Somebody may have held it when the keeper before us was killed. A host without a freezer has nothing to undo.
+        let _ = keeper.prepared.cgroup.freeze(false);
+    }
     // A caller that is gone is no reason to leave the container alone.
     let _ = answer(&socket, &Reply::Done);
     keeper.add_client(socket)?;

@@ -173,6 +173,14 @@ pub enum Request {
         /// How long to wait; absent: for ever.
         timeout_ms: Option<u64>,
     },
+    /// Stop every process of the container where it is.
+    Pause {
+        /// Only for as long as the caller is connected.
+        #[serde(default)]
+        hold: bool,
+    },
+    /// Let them go on.
+    Unpause,
     /// The terminal of what the caller is subscribed to has a new size.
     Resize {
         /// Rows.
@@ -241,6 +249,9 @@ pub struct Adopt {
     pub ticks: u64,
     /// Whether it has a terminal, which is lost.
     pub terminal: bool,
+    /// Whether it is paused; else whoever held it is gone.
+    #[serde(default)]
+    pub paused: bool,
     /// Remove all its bytes when it ended.
     pub auto_remove: bool,
     /// The log's rotation.
@@ -416,6 +427,8 @@ mod tests {
             r#"{"op":"resize","rows":24,"cols":80}"#,
             r#"{"op":"attach","stdin":true,"stdout":true,"stderr":true,"size":null}"#,
             r#"{"op":"settled"}"#,
+            r#"{"op":"pause","hold":true}"#,
+            r#"{"op":"unpause"}"#,
         ] {
             assert_eq!(check(request).unwrap(), request);
         }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::protocol::{Exec, Failure, Kind, Reply, Request};
 use super::slots::Key;
 use super::start::{self, Streams};
-use super::{Keeper, places};
+use super::{Keeper, pause, places};
 use crate::attach::AttachOptions;
 use crate::journal;
 
@@ -32,6 +32,12 @@ enum Refused {
     /// The kernel refuses the signal.
     #[error("send signal {0}")]
     Signal(i32, #[source] std::io::Error),
+    /// What is started in a frozen group stands still before it is ready.
+    #[error("the container is paused")]
+    Paused,
+    /// Pausing.
+    #[error(transparent)]
+    Pause(#[from] pause::Error),
     /// Pipes for an exec.
     #[error("make the streams of the exec")]
     Streams(#[source] std::io::Error),
@@ -51,6 +57,9 @@ impl Refused {
                 (K::Unsupported, 125, Some("its keeper is of another version: restart it".into()))
             }
             Refused::Ended => (K::Conflict, 125, None),
+            Refused::Paused => (K::Conflict, 125, Some("let it go on first: `unpause`".into())),
+            Refused::Pause(pause::Error::Cgroup(e)) => (e.kind(), 125, e.hint()),
+            Refused::Pause(_) => (K::Conflict, 125, None),
             Refused::Signal(..) => (K::Invalid, 125, None),
             Refused::Streams(_) | Refused::TooMany => (K::Unavailable, 125, None),
             Refused::Start(e) => (e.kind(), e.exit_code(), e.hint()),
@@ -101,6 +110,16 @@ impl Keeper {
             Request::Attach(streams) => self.attach(key, streams),
             Request::Wait => self.attach(key, AttachOptions::default()),
             Request::Exec(exec) => self.exec(key, exec),
+            Request::Pause { hold } => {
+                self.check_running()?;
+                self.pause(hold.then_some(key))?;
+                Ok(Some(Reply::Done))
+            }
+            Request::Unpause => {
+                self.check_running()?;
+                self.unpause()?;
+                Ok(Some(Reply::Done))
+            }
             Request::Kill { signal } => {
                 self.signal_main(signal)?;
                 Ok(Some(Reply::Done))
@@ -147,12 +166,22 @@ impl Keeper {
     fn signal_main(&mut self, number: i32) -> Result<(), Refused> {
         let main = self.processes.get(self.main).filter(|p| p.exit.is_none()).ok_or(Refused::Ended)?;
         let refused = |e: std::io::Error| Refused::Signal(number, e);
-        corten_sys::pidfd::send_signal(main.pidfd.as_fd(), number).map_err(refused)
+        corten_sys::pidfd::send_signal(main.pidfd.as_fd(), number).map_err(refused)?;
+        if number == Signal::KILL.as_raw() {
+            self.end_pause();
+        }
+        Ok(())
+    }
+
+    fn check_running(&self) -> Result<(), Refused> {
+        let main = self.processes.get(self.main).filter(|p| p.exit.is_none());
+        main.map(drop).ok_or(Refused::Ended)
     }
 
     /// Sends the stop signal; what doesn't obey in time is killed.
     fn stop(&mut self, signal: i32, timeout_ms: Option<u64>) -> Result<(), Refused> {
         self.signal_main(signal)?;
+        self.end_pause();
         self.stopping.asked = true;
         let kill_at = timeout_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
         self.stopping.kill_at = [self.stopping.kill_at, kill_at].into_iter().flatten().min();
@@ -175,6 +204,9 @@ impl Keeper {
         let main = self.processes.get(self.main).filter(|p| p.exit.is_none()).ok_or(Refused::Ended)?;
         if self.processes.iter().count() > EXECS_MAX {
             return Err(Refused::TooMany);
+        }
+        if self.pause.is_on() {
+            return Err(Refused::Paused);
         }
         let filter = start::filter(&self.prepared.request, request.seccomp.as_ref())?;
         let (stdio, ours) = if request.process.terminal {

@@ -135,7 +135,7 @@ pub fn write_tree(root: &Root, wanted: &Selection, out: &mut dyn Write) -> Resul
     reached("copy.found");
     let mut packer = Packer::new(out);
     match found {
-        Found::Nothing => return Err(Errno::NOENT).at("find", &wanted.path),
+        Found::Nothing { .. } => return Err(Errno::NOENT).at("find", &wanted.path),
         Found::Dir(dir) => {
             if tree::is_kernels_own(dir.as_fd()).at("look at", &wanted.path)? {
                 return Err(Error::NotFiles { path: wanted.path.clone() });
@@ -161,10 +161,13 @@ fn whole_directory(dir: OwnedFd, wanted: &Selection, packer: &mut Packer<'_>) ->
     let stat = rustix::fs::statat(&dir, here, flags).at("read the attributes of", &wanted.path)?;
     let top = if wanted.name.is_empty() { b"." } else { wanted.name.as_slice() };
     packer.add(dir.as_fd(), here, &stat, top)?;
+    let is_root = wanted.path.components().all(|c| c == std::path::Component::RootDir);
     tree::walk(dir, &wanted.path, Mounts::Crossed, &mut |node| {
         let below = node.path.as_os_str().as_bytes();
         let path = if wanted.name.is_empty() { below.to_vec() } else { [top, below].join(&b'/') };
         packer.add(node.at, node.name, node.stat, &path)?;
-        Ok(Next::Into)
+        // A running container's devices are made at its start: they are no files of it.
+        let is_dev = is_root && node.path == Path::new("dev") && node.stat.st_dev != stat.st_dev;
+        Ok(if is_dev { Next::Over } else { Next::Into })
     })
 }

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::*;
-use crate::archive::{Selection, write_tree};
+use crate::archive::{Extraction, Owners, Selection, extract, write_tree};
 use crate::testing::{Tar, World, rerun};
 use crate::{Limits, steps};
 
@@ -33,7 +33,11 @@ fn until_a_step() {
     store.volumes().create(&VolumeId::from_bytes([7; 32])).unwrap();
     let top = corten_sys::path::Root::open(Path::new(root)).unwrap();
     let all = Selection { path: "blobs".into(), name: b"blobs".to_vec(), follow: false };
-    write_tree(&top, &all, &mut std::io::sink()).unwrap();
+    let mut tar = Vec::new();
+    write_tree(&top, &all, &mut tar).unwrap();
+    let path = Path::new("layers/.tmp-copy").to_owned();
+    let into = Extraction { path, stream: false, owners: Owners::Kept };
+    extract(&top, &into, &mut tar.as_slice()).unwrap();
 }
 
 #[test]

@@ -30,8 +30,8 @@ const PIPE_BYTES: usize = 1 << 20;
 /// What becomes a layer.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Upper {
-    /// The upper directory.
-    pub dir: PathBuf,
+    /// The upper directory; none yet if the container never started.
+    pub dir: Option<PathBuf>,
     /// The layers below, top first, without the skeleton.
     pub lowers: Vec<PathBuf>,
 }
@@ -41,8 +41,9 @@ pub fn write_layer(upper: &Upper, rootless: bool, out: &mut dyn Write) -> Result
     let marks = Marks::new(rootless);
     let lower = Lower::new(upper.lowers.clone(), rootless);
     let mut packer = Packer::new(out);
-    let top = open(&upper.dir)?;
-    let stat = rustix::fs::fstat(&top).at("read the attributes of", &upper.dir)?;
+    let Some(dir) = &upper.dir else { return packer.finish() };
+    let top = open(dir)?;
+    let stat = rustix::fs::fstat(&top).at("read the attributes of", dir)?;
     // The root has an entry only if it is not as the layer below has it: its time is when the container began.
     let below = lower.top().map(|top| rustix::fs::stat(top).at("read the attributes of", top)).transpose()?;
     let attributes = |s: &rustix::fs::Stat| (s.st_mode, s.st_uid, s.st_gid);
@@ -50,7 +51,7 @@ pub fn write_layer(upper: &Upper, rootless: bool, out: &mut dyn Write) -> Result
         let (at, name) = here(&top);
         packer.add(at, name, &stat, b".")?;
     }
-    tree::walk(top, &upper.dir, Mounts::Refused, &mut |node| {
+    tree::walk(top, dir, Mounts::Refused, &mut |node| {
         if marks.is_whiteout(node)? {
             packer.mark(&beside(node.path, &[WHITEOUT, node.name.as_bytes()].concat()))?;
             return Ok(Next::Over);
@@ -86,7 +87,7 @@ fn beside(path: &Path, name: &[u8]) -> Vec<u8> {
 /// nothing is read or written twice. Hold [`Store::writing`] until its row is committed.
 pub fn commit(store: &Store, upper: &Upper, parent: &Digest, limits: &Limits) -> Result<Unpacked, Error> {
     let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
-    let (reader, writer) = pipe.at("make a pipe for", &upper.dir)?;
+    let (reader, writer) = pipe.at("make a pipe in", store.root())?;
     // A smaller pipe is only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES);
     let written = OnceLock::new();

@@ -55,7 +55,7 @@ impl Container {
 
     fn upper(&self) -> Upper {
         let dir = self.world.temp.path().join("store/containers/c/upper");
-        Upper { dir, lowers: self.layers.clone() }
+        Upper { dir: Some(dir), lowers: self.layers.clone() }
     }
 
     /// The changes as `diff` prints them.
@@ -67,7 +67,7 @@ impl Container {
             ChangeKind::Modified => 'C',
             ChangeKind::Deleted => 'D',
         };
-        let all = changes(&self.upper().dir, &lowers, false).unwrap();
+        let all = changes(&self.upper().dir.unwrap(), &lowers, false).unwrap();
         all.into_iter().map(|c| format!("{} /{}", letter(c.kind), c.path.display())).collect()
     }
 
@@ -209,6 +209,16 @@ fn a_layer_s_archive_depends_on_the_files_alone() {
 }
 
 #[test]
+fn a_container_that_never_started_is_an_empty_layer() {
+    let container = Container::new();
+    let mut out = Vec::new();
+    write_layer(&Upper { dir: None, ..container.upper() }, false, &mut out).unwrap();
+    assert_eq!(out, [0; 1024]);
+    assert_eq!(container.changes(), [""; 0]);
+    container.commit();
+}
+
+#[test]
 fn names_that_would_be_marks_are_refused() {
     let container = Container::new();
     fs::write(container.root.join("dir/.wh.a"), "").unwrap();
@@ -220,7 +230,7 @@ fn names_that_would_be_marks_are_refused() {
 #[test]
 fn a_layer_of_an_archive_that_ended_early_is_never_made() {
     let container = Container::new();
-    let upper = Upper { dir: container.root.join("none"), ..container.upper() };
+    let upper = Upper { dir: Some(container.root.join("none")), ..container.upper() };
     let before = names(&container.world.store.root().join("layers"));
     let error = commit(&container.world.store, &upper, &container.chain, &Limits::default()).unwrap_err();
     assert!(matches!(error, Error::Io { doing: "open the directory", .. }), "{error:?}");

@@ -45,7 +45,7 @@ pub(crate) fn proc_path(at: BorrowedFd<'_>, name: &OsStr) -> PathBuf {
 
 /// Whether an extended attribute belongs to the file and means the same elsewhere: the host's policy labels its own
 /// files, and overlay's marks mean nothing outside their layer.
-fn is_portable(name: &[u8]) -> bool {
+pub(crate) fn is_portable(name: &[u8]) -> bool {
     let label = [
         &b"security.selinux"[..],
         b"security.SMACK64",
