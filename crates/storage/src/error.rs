@@ -292,7 +292,9 @@ impl Error {
             Self::Io { source, .. }
             | Self::Unpack { source, .. }
             | Self::Overlay { source, .. }
-            | Self::Tar(TarError::Read { source, .. } | TarError::Recipe(source))
+            | Self::Tar(
+                TarError::Read { source, .. } | TarError::Recipe(source) | TarError::Thread(source),
+            )
             | Self::Sniff(source)
             | Self::WriteArchive(source) => kind_of(source),
             Self::Newer { .. }

@@ -123,16 +123,15 @@ impl Layers<'_> {
         fs::create_dir(&tree).at("make the directory", &tree)?;
         let recipe = temp.path().join(RECIPE);
         let recorder = File::create(&recipe).and_then(Recorder::new).at("create", &recipe)?;
-        let replaced = temp.path().join(REPLACED);
-        let unpacker = Unpacker::new(&tree, replaced, lowers, self.store.is_rootless(), limits)?;
-        let outcome = unpacker.run(tar, recorder)?;
+        let unpacker = Unpacker::new(&tree, temp.path(), lowers, self.store.is_rootless(), limits)?;
+        let (outcome, diff_id) = unpacker.run(tar, recorder)?;
         reached("unpack.entries");
-        if let Some(expected) = expected.filter(|expected| **expected != outcome.diff_id) {
-            return Err(Error::WrongDiffId { expected: expected.clone(), found: outcome.diff_id });
+        if let Some(expected) = expected.filter(|expected| **expected != diff_id) {
+            return Err(Error::WrongDiffId { expected: expected.clone(), found: diff_id });
         }
-        let chain_id = chain_id(parent, &outcome.diff_id);
+        let chain_id = chain_id(parent, &diff_id);
         let unpacked = Unpacked {
-            diff_id: outcome.diff_id,
+            diff_id,
             chain_id,
             size_bytes: outcome.size_bytes,
             tar_bytes: outcome.tar_bytes,

@@ -24,8 +24,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use corten_model::Digest;
-
-use crate::blobs::sha256;
+use sha2::{Digest as _, Sha256};
 
 /// The recipe's name in a layer's directory.
 pub(crate) const RECIPE: &str = "recipe";
@@ -44,7 +43,7 @@ const MORE: u8 = 3;
 /// How often files were replaced under each path, while a layer is unpacked.
 #[derive(Debug, Default)]
 pub(crate) struct Replaced {
-    turns: HashMap<Digest, u32>,
+    turns: HashMap<[u8; 32], u32>,
 }
 
 impl Replaced {
@@ -62,13 +61,13 @@ impl Replaced {
     }
 }
 
-fn key(path: &Path) -> Digest {
-    sha256(path.as_os_str().as_bytes())
+fn key(path: &Path) -> [u8; 32] {
+    Sha256::digest(path.as_os_str().as_bytes()).into()
 }
 
 /// Where a replaced file is kept: paths are longer than names may be, and hold slashes.
 fn name(path: &Path, turn: u32) -> OsString {
-    OsString::from(format!("{}-{turn}", key(path).hex()))
+    OsString::from(format!("{}-{turn}", Digest::from_sha256(key(path)).hex()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Reading tar archives as strangers make them: ustar, PAX, GNU long names, base-256 numbers, sparse files.
 //!
 //! Owns the way from bytes to [`Entry`]: everything is bounded by [`Limits`], nothing touches the file system, and
-//! a name is bytes, not yet a safe path. [`Source`] hashes every byte of the stream, trailing padding included,
-//! because a layer's diff id is the digest of all of it. Unknown entry types and GNU multi-volume archives are errors.
+//! a name is bytes, not yet a safe path. Every byte of the stream is hashed, trailing padding included, because a
+//! layer's diff id is the digest of all of it. Unknown entry types and GNU multi-volume archives are errors.
 
+mod feed;
 mod header;
 mod pax;
 mod source;
@@ -13,6 +14,7 @@ use std::io;
 use std::path::Path;
 
 use crate::limits::Limits;
+pub(crate) use feed::{Feed, overlapped};
 use header::{BLOCK, Block, Flavor};
 use pax::Records;
 pub(crate) use source::Source;
@@ -66,6 +68,9 @@ pub enum TarError {
     /// The file that rebuilds the archive can't be written.
     #[error("cannot write the layer's recipe")]
     Recipe(#[source] io::Error),
+    /// The threads that hash and unpack can't be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     /// A limit was reached.
     #[error("the archive has more than {max} {what}")]
     Limit {

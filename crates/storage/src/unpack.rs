@@ -9,15 +9,16 @@ mod lower;
 mod parents;
 mod place;
 mod replace;
+mod times;
 mod whiteout;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use corten_model::Digest;
 use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX};
@@ -26,13 +27,13 @@ use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
 
 use crate::error::{At, EntryProblem, Error};
 use crate::limits::Limits;
-use crate::recipe::{Recorder, Replaced};
-use crate::tar::{Archive, Entry, EntryKind, Source, TarError};
+use crate::recipe::{REPLACED, Recorder, Replaced};
+use crate::tar::{Archive, Entry, EntryKind, Feed, Source, TarError, overlapped};
 pub(crate) use lower::Lower;
+use times::Times;
 
 /// What an archive amounted to.
 pub(crate) struct Outcome {
-    pub diff_id: Digest,
     pub size_bytes: u64,
     pub tar_bytes: u64,
     pub high_ids: Vec<u32>,
@@ -56,9 +57,9 @@ pub(crate) struct Unpacker {
     rootless: bool,
     limits: Limits,
     /// The parent of the last entry by its name there: archives list a directory's files together.
-    last_parent: Option<(Vec<u8>, Rc<Parent>)>,
+    last_parent: Option<(Vec<u8>, Arc<Parent>)>,
     /// Times of directories, set when nothing is made in them any more.
-    times: HashMap<PathBuf, Timestamps>,
+    times: Times,
     /// Where files go that later entries replace, and how often that happened.
     replaced_dir: PathBuf,
     replaced: Replaced,
@@ -70,24 +71,29 @@ pub(crate) struct Unpacker {
     implied: u64,
     /// Components looked up one by one, because of symlinks or missing directories.
     steps: u64,
-    /// Bytes of paths in `times` and `opaque`.
-    remembered_bytes: u64,
+    /// Bytes of paths in `times`, and in `opaque`.
+    times_bytes: u64,
+    opaque_bytes: u64,
     high_ids: BTreeSet<u32>,
     squashed_owners: u64,
     skipped_devices: u64,
 }
 
-/// Bytes of directories' paths that are kept until the end: half a million directories of usual depth.
-const REMEMBERED_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of directories' paths that are kept on disk until the end.
+const TIMES_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of memory for the directories that hide what is below them, each with a name of usual length.
+const OPAQUE_BYTES_MAX: u64 = 16 << 20;
+/// Bytes that one costs besides its name.
+const OPAQUE_BYTES: u64 = 64;
 /// Components looked up one by one, for each entry that an archive may have.
 const STEPS_PER_ENTRY: u64 = 32;
 
 impl Unpacker {
-    /// Unpacks into the empty directory `tree`, as a layer on `lowers` (top first). What is replaced is kept in
-    /// `replaced_dir`, which is made when that happens.
+    /// Unpacks into the empty directory `tree`, as a layer on `lowers` (top first). What is replaced is kept in the
+    /// directory `beside`.
     pub fn new(
         tree: &Path,
-        replaced_dir: PathBuf,
+        beside: &Path,
         lowers: Vec<PathBuf>,
         rootless: bool,
         limits: &Limits,
@@ -98,15 +104,16 @@ impl Unpacker {
             rootless,
             limits: limits.clone(),
             last_parent: None,
-            times: HashMap::new(),
-            replaced_dir,
+            times: Times::new(beside.to_owned()),
+            replaced_dir: beside.join(REPLACED),
             replaced: Replaced::default(),
             replaced_count: 0,
             opaque: HashSet::new(),
             content_bytes: 0,
             implied: 0,
             steps: 0,
-            remembered_bytes: 0,
+            times_bytes: 0,
+            opaque_bytes: 0,
             high_ids: BTreeSet::new(),
             squashed_owners: 0,
             skipped_devices: 0,
@@ -127,16 +134,20 @@ impl Unpacker {
     }
 
     /// Reads `tar` to its end and tells `recorder` what is needed to rebuild it.
-    pub fn run(mut self, tar: &mut dyn Read, recorder: Recorder) -> Result<Outcome, Error> {
-        let source = Source::new(tar, self.limits.stream_bytes, Some(recorder));
+    pub fn run(self, tar: &mut dyn Read, recorder: Recorder) -> Result<(Outcome, Digest), Error> {
+        let (outcome, hash) = overlapped(tar, move |feed| self.entries(feed, recorder))?;
+        Ok((outcome, Digest::from_sha256(hash)))
+    }
+
+    fn entries(mut self, feed: Feed<'_>, recorder: Recorder) -> Result<Outcome, Error> {
+        let source = Source::new(feed, self.limits.stream_bytes, Some(recorder));
         let mut archive = Archive::new(source, self.limits.clone());
         while let Some(entry) = archive.next()? {
             self.entry(&entry, &mut archive)?;
         }
-        let (hash, tar_bytes) = archive.into_source().finish()?;
+        let tar_bytes = archive.into_source().finish()?;
         self.set_times()?;
         Ok(Outcome {
-            diff_id: Digest::from_sha256(hash),
             size_bytes: self.content_bytes,
             tar_bytes,
             high_ids: self.high_ids.into_iter().collect(),
@@ -174,7 +185,14 @@ impl Unpacker {
         self.check_xattrs(entry)?;
         self.note_ids(entry);
         let parent = self.parent(entry, parents)?;
-        self.place(entry, &parent, OsStr::from_bytes(name), archive)
+        let name = OsStr::from_bytes(name);
+        self.check_path(&parent.path.join(name))?;
+        self.place(entry, &parent, name, archive)
+    }
+
+    /// Symlinks may make a path in the layer longer than the entry's name, and than what can be opened at once.
+    fn check_path(&self, path: &Path) -> Result<(), Error> {
+        over("bytes in a path", path.as_os_str().len() as u64, self.limits.path_bytes)
     }
 
     /// The components of a name: absolute means from the layer's root, `.` and empty ones are nothing.
@@ -210,14 +228,15 @@ impl Unpacker {
 
     /// Keeps a directory's times for the end.
     fn remember(&mut self, path: PathBuf, times: Timestamps) -> Result<(), Error> {
-        self.count_path(&path)?;
-        self.times.insert(path, times);
-        Ok(())
+        self.times_bytes += path.as_os_str().len() as u64;
+        over("bytes of directories' names", self.times_bytes, TIMES_BYTES_MAX)?;
+        self.times.add(&path, &times).at("remember the times of", &path)
     }
 
-    fn count_path(&mut self, path: &Path) -> Result<(), Error> {
-        self.remembered_bytes += path.as_os_str().len() as u64;
-        over("bytes of directories' names", self.remembered_bytes, REMEMBERED_BYTES_MAX)
+    /// A directory that hides what is below it goes into the list of them.
+    fn count_opaque(&mut self, path: &Path) -> Result<(), Error> {
+        self.opaque_bytes += path.as_os_str().len() as u64 + OPAQUE_BYTES;
+        over("bytes of hiding directories' names", self.opaque_bytes, OPAQUE_BYTES_MAX)
     }
 
     /// One component was looked up by hand.
@@ -232,18 +251,19 @@ impl Unpacker {
         over("entries", self.implied, self.limits.entries)
     }
 
-    fn set_times(&self) -> Result<(), Error> {
-        for (path, times) in &self.times {
+    fn set_times(&mut self) -> Result<(), Error> {
+        let times = std::mem::replace(&mut self.times, Times::new(PathBuf::new()));
+        let set = times.for_each(|path, times| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
             let fd = match self.root.open_plain(path, flags, Mode::empty()) {
                 Ok(fd) => fd,
                 // A later entry put something else there, or at one of its parents.
-                Err(e) if is_other(&e) => continue,
+                Err(e) if is_other(&e) => return Ok(()),
                 Err(e) => return Err(e).at("open the directory", path),
             };
-            rustix::fs::futimens(&fd, times).at("set the times of", path)?;
-        }
-        Ok(())
+            rustix::fs::futimens(&fd, times).at("set the times of", path)
+        });
+        set.at("read the times of directories of", "")?
     }
 }
 

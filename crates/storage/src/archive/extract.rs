@@ -20,7 +20,7 @@ use super::place::{self, Destination};
 use crate::error::{At, EntryProblem, Error};
 use crate::limits::Limits;
 use crate::steps::reached;
-use crate::tar::{Archive, Entry, Source};
+use crate::tar::{Archive, Entry, Feed, Source};
 use crate::tree;
 
 /// Bytes of directories' paths whose times are set at the end.
@@ -55,7 +55,7 @@ pub struct Extraction {
 
 /// Reads `tar` to its end into `root`.
 pub fn extract(root: &Root, wanted: &Extraction, tar: &mut dyn Read) -> Result<(), Error> {
-    let mut archive = Archive::new(Source::new(tar, u64::MAX, None), copy_limits());
+    let mut archive = Archive::new(Source::new(Feed::Reader(tar), u64::MAX, None), copy_limits());
     let destination = if wanted.stream { Some(place::directory(root, &wanted.path)?) } else { None };
     let Some(first) = archive.next()? else { return Ok(()) };
     let destination = match destination {

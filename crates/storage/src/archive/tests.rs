@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::tar::{Archive, Source};
+use crate::tar::{Archive, Feed, Source};
 use crate::{Error, Limits};
 
 #[test]
@@ -52,7 +52,7 @@ fn what_is_written_is_read_back() {
     let bytes = archive();
     assert_eq!(bytes, archive());
     let mut reader = bytes.as_slice();
-    let mut archive = Archive::new(Source::new(&mut reader, 1 << 20, None), Limits::default());
+    let mut archive = Archive::new(Source::new(Feed::Reader(&mut reader), 1 << 20, None), Limits::default());
     let mut seen = Vec::new();
     while let Some(entry) = archive.next().unwrap() {
         seen.push((String::from_utf8(entry.path.clone()).unwrap(), entry.kind));

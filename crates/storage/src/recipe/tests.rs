@@ -7,6 +7,7 @@ use corten_model::{Digest, Kind};
 use proptest::prelude::*;
 
 use super::*;
+use crate::blobs::sha256;
 use crate::testing::{GNU, Head, Tar, USTAR, World, block, names, seal};
 use crate::{Error, Limits};
 

@@ -1,5 +1,7 @@
 //! Archives as real programs and attackers write them.
 
+use sha2::Digest as _;
+
 use super::*;
 use crate::testing::{GNU, Head, Tar, block, seal};
 
@@ -7,19 +9,24 @@ type Seen = (String, EntryKind, u64, Option<Vec<(u64, u64)>>, Vec<u8>);
 
 fn read_with(bytes: &[u8], limits: &Limits) -> Result<Vec<Seen>, TarError> {
     let mut reader = bytes;
-    let source = Source::new(&mut reader, limits.stream_bytes, None);
-    let mut archive = Archive::new(source, limits.clone());
-    let mut seen = Vec::new();
-    while let Some(entry) = archive.next()? {
-        let mut data = Vec::new();
-        while archive.data_left() > 0 {
-            data.extend_from_slice(archive.data(7)?);
+    overlapped(&mut reader, |feed| {
+        let mut archive = Archive::new(Source::new(feed, limits.stream_bytes, None), limits.clone());
+        let mut seen = Vec::new();
+        while let Some(entry) = archive.next()? {
+            let mut data = Vec::new();
+            while archive.data_left() > 0 {
+                data.extend_from_slice(archive.data(7)?);
+            }
+            let map = entry.sparse.map(|map| map.iter().map(|s| (s.offset, s.length)).collect());
+            seen.push((String::from_utf8_lossy(&entry.path).into_owned(), entry.kind, entry.size, map, data));
         }
-        let map = entry.sparse.map(|map| map.iter().map(|s| (s.offset, s.length)).collect());
-        seen.push((String::from_utf8_lossy(&entry.path).into_owned(), entry.kind, entry.size, map, data));
-    }
-    archive.into_source().finish()?;
-    Ok(seen)
+        archive.into_source().finish()?;
+        Ok(seen)
+    })
+    .map(|(seen, hash)| {
+        assert_eq!(hash[..], sha2::Sha256::digest(bytes)[..]);
+        seen
+    })
 }
 
 fn read(bytes: &[u8]) -> Result<Vec<Seen>, TarError> {

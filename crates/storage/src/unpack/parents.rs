@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use corten_sys::path::SYMLINKS_MAX;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
@@ -22,12 +22,12 @@ use crate::tree;
 
 impl Unpacker {
     /// The directory with these components.
-    pub(super) fn parent(&mut self, entry: &Entry, parents: &[&[u8]]) -> Result<Rc<Parent>, Error> {
+    pub(super) fn parent(&mut self, entry: &Entry, parents: &[&[u8]]) -> Result<Arc<Parent>, Error> {
         let key = parents.join(&b'/');
         if let Some((last, parent)) = &self.last_parent
             && *last == key
         {
-            return Ok(Rc::clone(parent));
+            return Ok(Arc::clone(parent));
         }
         let path = Path::new(OsStr::from_bytes(&key));
         let parent = match self.open_dir(path) {
@@ -35,8 +35,8 @@ impl Unpacker {
             Err(e) if is_other(&e) => self.walk(entry, parents)?,
             Err(e) => return Err(e).of("open the directory of", entry),
         };
-        let parent = Rc::new(parent);
-        self.last_parent = Some((key, Rc::clone(&parent)));
+        let parent = Arc::new(parent);
+        self.last_parent = Some((key, Arc::clone(&parent)));
         Ok(parent)
     }
 
@@ -63,6 +63,7 @@ impl Unpacker {
                 continue;
             }
             let path = done.join(&name);
+            self.check_path(&path)?;
             let target = match rustix::fs::statat(&at, &name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => match tree::kind_of(&stat) {
                     FileType::Directory => None,

@@ -113,7 +113,7 @@ impl Unpacker {
         if self.lower.is_empty() || !self.opaque.insert(path.to_owned()) {
             return Ok(());
         }
-        self.count_path(path)?;
+        self.count_opaque(path)?;
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
         let dir = self.root.open_plain(path, flags, Mode::empty()).of("open the directory of", entry)?;
         let name = if self.rootless { "user.overlay.opaque" } else { "trusted.overlay.opaque" };
