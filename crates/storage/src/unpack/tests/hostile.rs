@@ -181,6 +181,14 @@ fn bombs_end_early() {
     let mut endless = Tar::default().file("a", "").0;
     endless.resize(2 << 20, 0);
     check(endless, "bytes");
+    let inflated = zstd::encode_all(std::io::repeat(0).take(1 << 28), 1).unwrap();
+    assert!(inflated.len() < 100_000);
+    let head = crate::testing::block(&Head::new("z", b'0'), 1 << 28);
+    let bomb = [zstd::encode_all(&head[..], 1).unwrap(), inflated].concat();
+    let mut bomb = crate::decompress(bomb.as_slice()).unwrap();
+    let error = world.store.layers().unpack(&mut bomb, None, &limits).unwrap_err();
+    assert!(matches!(error, Error::Tar(TarError::Limit { what: "bytes", .. })), "{error}");
+    world.assert_clean();
     // Ten gigabytes of zeros out of a few kilobytes, through the same limit.
     let head = crate::testing::block(&Head::new("z", b'0'), (1 << 33) - 1);
     let mut zeros = head.chain(std::io::repeat(0));
@@ -204,5 +212,103 @@ fn a_truncated_stream_leaves_nothing() {
     assert!(matches!(error, Error::Tar(TarError::Truncated { .. })));
     assert_eq!(error.kind(), corten_model::Kind::Invalid);
     world.assert_clean();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    std::io::Write::write_all(&mut gzip, &tar).unwrap();
+    for packed in [gzip.finish().unwrap(), zstd::encode_all(tar.as_slice(), 1).unwrap()] {
+        for cut in [20, packed.len() / 2, packed.len() - 1] {
+            let mut plain = crate::decompress(&packed[..cut]).unwrap();
+            let error = world.store.layers().unpack(&mut plain, None, &Limits::default()).unwrap_err();
+            assert!(matches!(error, Error::Tar(TarError::Read { .. })), "{error:?}");
+            assert_eq!(error.kind(), corten_model::Kind::Invalid);
+            world.assert_clean();
+        }
+    }
     assert!(world.store.layers().list().unwrap().is_empty());
+}
+
+#[test]
+fn names_as_long_as_the_kernel_takes_them() {
+    let world = World::new();
+    let long = "n".repeat(204) + "/";
+    let pax = |path: &str| Tar::default().pax(&[("path", path.as_bytes())]);
+    let (dir, _) = world.unpacked(
+        pax(&long.repeat(19))
+            .dir("x")
+            .pax(&[("path", (long.repeat(19) + &"f".repeat(200)).as_bytes())])
+            .file("x", "in"),
+        None,
+    );
+    let root = corten_sys::path::Root::open(&dir).unwrap();
+    let path = long.repeat(19) + &"f".repeat(200);
+    root.open_plain(path.as_ref(), rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+    let check = |tar: Tar, expected: &str| {
+        let error = world.unpack(tar, None).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(error.kind(), corten_model::Kind::Invalid);
+        world.assert_clean();
+    };
+    check(pax(&long.repeat(20)).dir("x"), "more than 4095 bytes in a name");
+    check(pax(&"a/".repeat(10_000)).dir("x"), "more than 4095 bytes in a name");
+    check(pax(&"a/".repeat(2000)).dir("x"), "nested deeper than 1024");
+    // A short name that a symlink makes long.
+    let around = Tar::default().pax(&[("linkpath", long.repeat(19).as_bytes())]).symlink("s", "x");
+    let below = format!("s/{}", "g".repeat(210));
+    check(around.pax(&[("path", below.as_bytes())]).file("x", ""), "more than 4095 bytes in a path");
+}
+
+#[test]
+fn files_replaced_without_end() {
+    let world = World::new();
+    let limits = Limits { replaced: 50, ..Limits::default() };
+    let tar = (0..52).fold(Tar::default(), |tar, n| tar.file("same", &n.to_string()));
+    let error = world.store.layers().unpack(&mut tar.end().as_slice(), None, &limits).unwrap_err();
+    assert!(error.to_string().contains("more than 50 replaced files"), "{error}");
+    world.assert_clean();
+}
+
+const MEMORY_ROOT: &str = "CORTEN_TEST_MEMORY_ROOT";
+
+#[test]
+fn memory_does_not_grow_with_the_archive() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().to_str().unwrap();
+    let output = crate::testing::rerun("unpack::tests::hostile::in_little_memory", &[], (MEMORY_ROOT, root));
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("memory: done"), "{text}");
+}
+
+/// The child's side; nothing without its variable.
+#[test]
+fn in_little_memory() {
+    let Ok(root) = std::env::var(MEMORY_ROOT) else { return };
+    let store = crate::Store::open(&std::path::Path::new(&root).join("store"), false).unwrap();
+    // Directories with names of 150 bytes, marks of aufs that make nothing, and a few megabytes of data, without the
+    // archive itself in memory.
+    let entries = (0..150_000u32).map(|n| match n {
+        0..3_000 => Tar::default().pax(&[("path", format!("{n:0150}").as_bytes())]).dir("x").0,
+        _ => Tar::default().file(&format!(".wh..wh.{n}"), "").0,
+    });
+    struct Stream<I>(I, Vec<u8>, usize);
+    impl<I: Iterator<Item = Vec<u8>>> Read for Stream<I> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if self.2 == self.1.len() {
+                (self.1, self.2) = (self.0.next().unwrap_or_default(), 0);
+            }
+            let count = buffer.len().min(self.1.len() - self.2);
+            buffer[..count].copy_from_slice(&self.1[self.2..self.2 + count]);
+            self.2 += count;
+            Ok(count)
+        }
+    }
+    let limits = Limits { entries: 1_000_000, ..Limits::default() };
+    let mut stream = Stream(entries, Vec::new(), 0);
+    let unpacked = store.layers().unpack(&mut stream, None, &limits).unwrap();
+    let mut tar = store.layers().tar(&unpacked.chain_id).unwrap();
+    assert_eq!(std::io::copy(&mut tar, &mut std::io::sink()).unwrap(), unpacked.tar_bytes);
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
+    let peak_kb: u64 = peak.strip_suffix(" kB").unwrap().parse().unwrap();
+    assert!(peak_kb < 48 << 10, "{peak_kb} kB");
+    println!("memory: done");
 }
