@@ -167,3 +167,26 @@ fn unknown_modes_are_refused() {
         host.run(["run", "--rm", flag, "nonsense", BUSYBOX, "true"]).fails(125).stderr_has("nonsense");
     }
 }
+
+#[test]
+fn host_ids_are_taken_for_every_store_while_a_container_runs() {
+    use rustix::fs::{FlockOperation, flock};
+    let host = Host::with_busybox();
+    host.start(["--name", "one", BUSYBOX, "sleep", "1000"]);
+    let base = host.inspect("one")["Sandbox"]["HostIds"]["First"].clone();
+    let path = format!("/run/corten-ids/{base}");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata("/run/corten-ids").unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700);
+    let file = std::fs::File::open(&path).unwrap();
+    let is_held = || {
+        let held = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
+        flock(&file, FlockOperation::Unlock).unwrap();
+        held
+    };
+    assert!(is_held(), "its keeper holds {path}");
+    let noted = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(noted.split(' ').next(), Some(host.pid("one").to_string().as_str()), "{noted}");
+    host.run(["rm", "-f", "one"]).success();
+    corten_tests::wait_until("its keeper lets them go", || (!is_held()).then_some(()));
+}

@@ -11,6 +11,7 @@ use crate::config::{Config, Settings};
 use crate::db::Database;
 use crate::db::volumes::Volume;
 use crate::error::OnFile;
+use crate::ids::registry::Claim;
 use crate::timings::Timings;
 use crate::{Error, Result, Roots, fold, journal};
 
@@ -23,6 +24,8 @@ pub struct Engine {
     database: Option<Database>,
     /// Why journals were not folded: their containers are broken, everything else goes on.
     unfolded: BTreeMap<ContainerId, Error>,
+    /// Host ids of a container whose keeper doesn't hold them yet.
+    ids: Claim,
     timings: Timings,
 }
 
@@ -34,7 +37,16 @@ impl Engine {
         make_run_root(&roots)?;
         let mut timings = Timings::default();
         timings.mark("store open");
-        Ok(Engine { roots, settings, rootless, store, database: None, unfolded: BTreeMap::new(), timings })
+        Ok(Engine {
+            roots,
+            settings,
+            rootless,
+            store,
+            database: None,
+            unfolded: BTreeMap::new(),
+            ids: Claim::default(),
+            timings,
+        })
     }
 
     /// Where the state lies.
@@ -55,6 +67,16 @@ impl Engine {
     /// The stages of this command so far.
     pub fn timings(&mut self) -> &mut Timings {
         &mut self.timings
+    }
+
+    /// Keeps host ids until [`Engine::release_ids`].
+    pub(crate) fn hold_ids(&mut self, claim: Claim) {
+        self.ids.add(claim);
+    }
+
+    /// Gives back the host ids that were held.
+    pub(crate) fn release_ids(&mut self) {
+        self.ids = Claim::default();
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -1,5 +1,7 @@
 //! Which host ids a container gets: ranges of our own as root, /etc/subuid's for an ordinary user.
 
+pub mod registry;
+
 use std::path::Path;
 
 use corten_model::idmap::{Extent, IdMap};

@@ -31,7 +31,7 @@ pub fn insert_container(database: &mut Database, byte: u8, auto_remove: bool) ->
         sandboxes::insert(t, &sandbox, 1)?;
         assert!(containers::insert(t, &container)?);
         let pool = sandboxes::Pool { range: sandboxes::POOL, taken: Vec::new() };
-        sandboxes::take_range(t, &sandbox, 1, &pool)?.unwrap();
+        sandboxes::take_range(t, &sandbox, 1, &pool, |_| Ok::<_, crate::Error>(true))?.unwrap();
         Ok(containers::set_wanted(t, &id, true)?)
     });
     inserted.unwrap();

@@ -14,6 +14,7 @@ use crate::db::images::Image;
 use crate::db::{events, images, sandboxes, volumes};
 use crate::engine::random_id;
 use crate::error::Doing;
+use crate::ids::registry::Claim;
 use crate::{Engine, Error, Result, image, journal};
 
 /// How many random names are tried.
@@ -106,7 +107,7 @@ pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> R
         fill_volume(engine, &container, &image, volume, target)?;
     }
     let mut superfluous = Vec::new();
-    let made = engine.database()?.write(|transaction| -> Result<Container> {
+    let made = engine.database()?.write(|transaction| -> Result<(Container, Claim)> {
         check_still_there(transaction, &container, own_sandbox)?;
         if own_sandbox {
             sandboxes::insert(transaction, &container.sandbox, now)?;
@@ -116,20 +117,24 @@ pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> R
             let id = volume_row(transaction, volume, &mut superfluous)?;
             volumes::attach(transaction, &container.id, &id, target)?;
         }
-        if starting {
-            super::start::mark_wanted(transaction, &container, pool.as_ref().map(|pool| (&image, pool)))?;
-        }
+        let ids_for = pool.as_ref().map(|pool| (&image, pool));
+        let claim = match starting {
+            true => super::start::mark_wanted(transaction, &container, ids_for)?,
+            false => Claim::default(),
+        };
         let attributes =
             BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
         events::record(transaction, now, "container", "create", container.id.as_str(), &attributes)?;
-        Ok(container)
+        Ok((container, claim))
     });
     if has_new && (made.is_err() || !superfluous.is_empty()) {
         let new = volumes.iter().filter(|(.., is_new)| *is_new).map(|(volume, ..)| volume);
         crate::volume::remove_data(engine, new.filter(|v| made.is_err() || superfluous.contains(&v.id)))?;
     }
     engine.timings().mark("container row");
-    made.map(|container| (container, image))
+    let (container, claim) = made?;
+    engine.hold_ids(claim);
+    Ok((container, image))
 }
 
 /// What was looked up before the transaction may be gone; a foreign key would say no more than that one failed.

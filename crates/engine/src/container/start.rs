@@ -22,6 +22,7 @@ use crate::db::containers::{self, Container};
 use crate::db::images::Image;
 use crate::db::{images, sandboxes, volumes};
 use crate::error::{Doing, OnFile};
+use crate::ids::registry::{self, Claim};
 use crate::keeper::places;
 use crate::keeper::protocol::{Prepare, Reply, Request, Start};
 use crate::{Engine, Error, Result, ids};
@@ -115,22 +116,26 @@ fn start_stopped(
     let host_userns = corten_model::power::decide(&container.config)?.0;
     let needs_ids = !host_userns && !engine.is_rootless();
     let pool = if needs_ids { Some(ids::pool(engine)?) } else { None };
-    engine.database()?.write(|transaction| {
-        mark_wanted(transaction, &container, pool.as_ref().map(|pool| (&image, pool)))
-    })?;
+    let ids_for = pool.as_ref().map(|pool| (&image, pool));
+    let claim = engine.database()?.write(|transaction| mark_wanted(transaction, &container, ids_for))?;
+    engine.hold_ids(claim);
     launch(engine, container, &image, line, host_devices, attach).map(Some)
 }
 
-/// Notes that the container shall run, and gives its sandbox ids unless another container of it has them already.
+/// Notes that the container shall run, and gives its sandbox ids unless another container of it has them already. The
+/// claim on new ones is held until the keeper holds it.
 pub(super) fn mark_wanted(
     connection: &rusqlite::Connection,
     container: &Container,
     ids_for: Option<(&Image, &sandboxes::Pool)>,
-) -> Result<()> {
+) -> Result<Claim> {
+    // What a crash left in the row may be another store's by now.
+    sandboxes::release_range(connection, &container.sandbox)?;
     containers::set_wanted(connection, &container.id, true)?;
-    let Some((image, pool)) = ids_for else { return Ok(()) };
+    let mut claim = Claim::default();
+    let Some((image, pool)) = ids_for else { return Ok(claim) };
     if sandboxes::range(connection, &container.sandbox)?.is_some() {
-        return Ok(());
+        return Ok(claim);
     }
     let high = high_ids(container, image);
     if high.len() > HIGH_IDS_MAX {
@@ -138,8 +143,15 @@ pub(super) fn mark_wanted(
         return Err(Error::Unsupported { what, when: "in a user namespace: use `--userns=host`" });
     }
     let ranges = if high.is_empty() { 1 } else { 2 };
-    match sandboxes::take_range(connection, &container.sandbox, ranges, pool)? {
-        Some(_) => Ok(()),
+    let registry = Path::new(registry::DIRECTORY);
+    let range = sandboxes::take_range(connection, &container.sandbox, ranges, pool, |ids| -> Result<bool> {
+        let taken = Claim::take(registry, ids).on("take host ids in", registry)?;
+        let is_ours = taken.is_some();
+        claim.add(taken.unwrap_or_default());
+        Ok(is_ours)
+    });
+    match range? {
+        Some(_) => Ok(claim),
         None => Err(Error::NoIds(ranges * corten_model::idmap::DEFAULT_RANGE)),
     }
 }
@@ -235,7 +247,10 @@ fn launch(
     let mut warnings = Vec::new();
     let request = plan(engine, &container, image, host_devices, attach, &mut warnings)?;
     engine.timings().mark("plan");
-    let reply = line.ask(&Request::Start(request))?;
+    let reply = line.ask(&Request::Start(request));
+    // The keeper holds them now, or nobody needs them.
+    engine.release_ids();
+    let reply = reply?;
     let Reply::Started { warnings: more, stamps, .. } = reply else {
         return Err(crate::call::Error::Nonsense(None).into());
     };

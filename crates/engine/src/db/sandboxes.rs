@@ -6,7 +6,7 @@ use corten_model::SandboxId;
 use corten_model::idmap::DEFAULT_RANGE;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, doing};
+use super::{Error, Result, doing};
 
 /// The host ids that sandboxes get unless the configuration says otherwise: above systemd's containers (524,288 to
 /// 1,879,048,191) and above what distributions put into /etc/subuid, below systemd's foreign ids (from 2,147,352,576).
@@ -42,16 +42,18 @@ pub fn range(connection: &Connection, id: &SandboxId) -> Result<Option<(u32, u32
     doing("read a sandbox's ids", found)
 }
 
-/// Gives the sandbox `ranges` × 65,536 host ids of the pool that no living sandbox has. `None`: the pool is used up.
+/// Gives the sandbox `ranges` × 65,536 host ids of the pool that no living sandbox has, and that `claim` takes: other
+/// stores have theirs out of the same pool. `None`: the pool is used up.
 ///
 /// The search begins at a place drawn from the id, so that it ends at once while the pool is not nearly full, and
 /// ids of a container that ended are not the next one's.
-pub fn take_range(
+pub fn take_range<E: From<Error>>(
     connection: &Connection,
     id: &SandboxId,
     ranges: u32,
     pool: &Pool,
-) -> Result<Option<(u32, u32)>> {
+    mut claim: impl FnMut(Range<u32>) -> std::result::Result<bool, E>,
+) -> std::result::Result<Option<(u32, u32)>, E> {
     let slots = pool.range.end.saturating_sub(pool.range.start) / DEFAULT_RANGE;
     let count = ranges * DEFAULT_RANGE;
     let start = u32::from_str_radix(&id.as_str()[..7], 16).expect("an id is hex") % slots.max(1);
@@ -63,7 +65,7 @@ pub fn take_range(
         }
         let query = "SELECT 1 FROM sandboxes WHERE uid_base < ?1 AND uid_base + uid_count > ?2 LIMIT 1";
         let other = connection.query_row(query, params![end, base], |_| Ok(())).optional();
-        if doing("look for free ids", other)?.is_none() {
+        if doing("look for free ids", other)?.is_none() && claim(base..end)? {
             let update = "UPDATE sandboxes SET uid_base = ?2, uid_count = ?3 WHERE id = ?1";
             doing("take ids", connection.execute(update, params![id.as_str(), base, count]))?;
             return Ok(Some((base, count)));
@@ -108,7 +110,8 @@ mod tests {
                     insert(t, id, 0)?;
                     let others = POOL.start..POOL.start + 10;
                     let pool = Pool { range: POOL, taken: vec![others] };
-                    let range = take_range(t, id, 2, &pool)?.expect("there is room");
+                    let range = take_range(t, id, 2, &pool, |_| Ok::<_, Error>(true))?;
+                    let range = range.expect("there is room");
                     assert!(range.0 >= POOL.start + DEFAULT_RANGE, "subuid's range is left alone");
                     assert!(
                         seen.iter().all(|s| s.0 + s.1 <= range.0 || range.0 + range.1 <= s.0),
@@ -118,6 +121,15 @@ mod tests {
                 }
                 release_range(t, &distinct[0])?;
                 assert_eq!(super::range(t, &distinct[0])?, None);
+                // Another store has the first one that is free here.
+                let mut asked = Vec::new();
+                let pool = Pool { range: POOL, taken: Vec::new() };
+                let range = take_range(t, &distinct[0], 2, &pool, |range| {
+                    asked.push(range.start);
+                    Ok::<_, Error>(asked.len() > 1)
+                })?;
+                assert_eq!(range.map(|r| r.0), asked.get(1).copied());
+                assert_eq!(super::range(t, &distinct[0])?, range);
                 Ok(())
             })
             .unwrap();

@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags};
 use super::places::{self, Pipe};
 use super::process::Process;
 use super::protocol::{Join, Prepare, Seccomp, Start};
+use crate::ids::registry::{self, Claim};
 use crate::journal;
 
 /// A step of a start that failed.
@@ -42,6 +43,9 @@ pub enum Error {
     /// The seccomp filter can't be made.
     #[error("compile the seccomp profile")]
     Seccomp(#[source] seccomp::Error),
+    /// Its host ids can't be held.
+    #[error("hold the container's host ids in `{}`", registry::DIRECTORY)]
+    Ids(#[source] io::Error),
     /// The container to join is gone.
     #[error("join the namespaces of process {pid}")]
     Join {
@@ -62,7 +66,7 @@ impl Error {
         match self {
             Error::RunDirectory { .. } => Kind::Internal,
             Error::Running => Kind::Conflict,
-            Error::Journal(_) => Kind::Unavailable,
+            Error::Journal(_) | Error::Ids(_) => Kind::Unavailable,
             Error::Cgroup(e) => e.kind(),
             Error::Snapshot(e) => e.kind(),
             Error::Seccomp(e) => e.kind(),
@@ -119,6 +123,8 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// Open before anything runs: what can't be journalled isn't started.
     pub journal: Option<journal::Writer>,
+    /// Its host ids, until the end.
+    ids: Claim,
 }
 
 /// The cgroup path of a container, below what the host gives us.
@@ -151,7 +157,8 @@ pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
             return Err(error);
         }
     };
-    Ok(Prepared { request, _lock: lock, listener: Some(listener), host, cgroup, warnings, journal: None })
+    let (journal, ids) = (None, Claim::default());
+    Ok(Prepared { request, _lock: lock, listener: Some(listener), host, cgroup, warnings, journal, ids })
 }
 
 fn make_ready(request: &Prepare) -> Result<(OwnedFd, cgroup::Host, Cgroup, Vec<String>), Error> {
@@ -202,6 +209,13 @@ fn kernel_version() -> (u32, u32) {
     let release = uname.release().to_string_lossy();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Holds the ids that the container's user namespace maps: the command does it until we are started.
+fn hold_ids(spec: &corten_runtime::spec::Spec) -> io::Result<Claim> {
+    let map = spec.linux.id_map();
+    let outside = map.uids.iter().map(|extent| extent.outside..extent.outside.saturating_add(extent.count));
+    Claim::hold(std::path::Path::new(registry::DIRECTORY), outside)
 }
 
 /// What a container takes over from another one.
@@ -291,6 +305,9 @@ pub fn start(
     prepared.journal = Some(open_journal(&prepared.request).map_err(Error::Journal)?);
     write_generated(prepared, request).map_err(in_run("write the generated files"))?;
     stamp("keeper: writable layer");
+    if !prepared.request.rootless {
+        prepared.ids = hold_ids(&request.spec).map_err(Error::Ids)?;
+    }
     let joined = join_all(&prepared.request, request)?;
     let (stdio, ours) = if request.spec.process.terminal {
         (Stdio::Terminal, Streams::default())
@@ -319,6 +336,8 @@ pub fn start(
         trace: Some(stamp),
     })?;
     stamp("app runs");
+    // Counts only if this keeper is killed; then the next one's lock is late at worst.
+    let _ = prepared.ids.note(started.pid, started.start_time_ticks);
     // The caller's session, cron job or service may end and take its group along. It is done beside the app's first
     // steps: no start waits for it.
     if let Err(error) = prepared.host.leave_for_keeper(prepared.cgroup.path()) {
