@@ -91,7 +91,7 @@ fn a_proc_or_sys_that_is_a_link_is_no_way_around_the_masks() {
 #[test]
 fn a_volume_over_a_link_to_proc_is_no_way_either() {
     let host = Host::new();
-    host.import("odd", busybox_files().symlink("priv", "/proc").symlink("q", "proc/sys").bytes());
+    host.import("odd", busybox_files().symlink("p", "/proc").symlink("q", "proc/sys").bytes());
     for volume in ["v:/p", "v:/q", "v:/p/sys"] {
         masked_or_refused(&host, &["run", "--rm", "-v", volume, "odd"]);
     }
@@ -208,6 +208,8 @@ fn a_control_group_is_not_writable_inside() {
         done; echo looked";
     host.shell(script).success().stdout_is("looked");
     host.shell_with(&["--cgroupns", "host"], script).success().stdout_is("looked");
+    // Where root inside is root, only the mount is in the way.
+    host.shell_with(&["--userns", "host"], script).success().stdout_is("looked");
 }
 
 #[test]

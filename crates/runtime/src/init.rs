@@ -81,6 +81,12 @@ impl<'a> Init<'a> {
     }
 
     fn step(&mut self, step: ChildStep) -> Result<(), Failure> {
+        // Where tests play races: what is about to be protected can be swapped here.
+        match step {
+            ChildStep::Mask => self.stamp("child: masks"),
+            ChildStep::Console => self.stamp("child: console"),
+            _ => {}
+        }
         match step {
             ChildStep::Prepare => self.prepare(),
             ChildStep::OwnNetwork => self.own_network(),

@@ -17,7 +17,9 @@ pub const CASES: &[Case] = &[
     ("attacks::a_volume_into_proc", a_volume_into_proc),
     ("attacks::targets_lead_outside", targets_lead_outside),
     ("attacks::a_device_as_the_mask", a_device_as_the_mask),
+    ("attacks::a_device_that_is_swapped_before_the_masks", a_device_that_is_swapped_before_the_masks),
     ("attacks::a_false_terminal", a_false_terminal),
+    ("attacks::a_console_that_is_swapped", a_console_that_is_swapped),
     ("attacks::passwd_that_hangs", passwd_that_hangs),
     ("attacks::a_dumpable_exec", a_dumpable_exec),
     ("attacks::kernel_ways_out", kernel_ways_out),
@@ -145,6 +147,53 @@ fn a_device_as_the_mask() {
     symlink("/proc/sysrq-trigger", world.root().join("dev/null")).unwrap();
     let output = world.sh("cat /proc/interrupts | wc -c; stat -c %t:%T /proc/interrupts");
     assert_eq!(output.out, "0\n1:3\n", "{output:?}");
+}
+
+/// A world whose `/dev` is a directory that somebody else may write to, with `swap` done to it at `stage`.
+fn with_shared_dev(stage: &'static str, swap: impl Fn(&std::path::Path) + 'static) -> World {
+    // In the host's user namespace the child may do it itself.
+    let mut world = World::new().without_userns();
+    world.spec.mounts.retain(|m| !m.destination.starts_with("/dev"));
+    let dev = world.dir.path().join("dev");
+    for dir in [dev.clone(), dev.join("pts")] {
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    world.spec.mounts.push(mount("/dev", "bind", dev.to_str().unwrap(), "rbind"));
+    world.at = Some((stage, Box::new(move || swap(&dev))));
+    world
+}
+
+/// CVE-2025-31133 as a race: the null device is there until the moment before the masks.
+fn a_device_that_is_swapped_before_the_masks() {
+    let mut world = with_shared_dev("child: masks", |dev| {
+        fs::remove_file(dev.join("null")).unwrap();
+        symlink("/proc/sysrq-trigger", dev.join("null")).unwrap();
+    });
+    let null = rustix::fs::makedev(1, 3);
+    let (path, mode) = (world.dir.path().join("dev/null"), Mode::from_raw_mode(0o666));
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::CharacterDevice, mode, null).unwrap();
+    let output = world.sh("readlink /dev/null; cat /proc/interrupts | wc -c; stat -c %t:%T /proc/interrupts");
+    assert_eq!(output.out, "/proc/sysrq-trigger\n0\n1:3\n", "{output:?}");
+}
+
+/// CVE-2025-52565 as a race: the console's place becomes a link to what the terminal would lie over.
+fn a_console_that_is_swapped() {
+    let mut world = with_shared_dev("child: console", |dev| {
+        fs::remove_file(dev.join("console")).unwrap();
+        symlink("/proc/sys/kernel/core_pattern", dev.join("console")).unwrap();
+    });
+    fs::write(world.dir.path().join("dev/console"), "").unwrap();
+    let options = "newinstance,ptmxmode=0666,mode=0620";
+    world.spec.mounts.push(mount("/dev/pts", "devpts", "devpts", options));
+    world.spec.process.terminal = true;
+    world.spec.process.args = vec!["true".into()];
+    let error = world.launch(Stdio::Terminal).unwrap_err();
+    assert_eq!(step(&error), Some(Step::Terminal), "{error}");
+    assert!(
+        fs::symlink_metadata(world.dir.path().join("dev/console")).unwrap().is_symlink(),
+        "it was swapped"
+    );
 }
 
 /// CVE-2025-52565.

@@ -34,6 +34,8 @@ pub struct World {
     pub overlay: bool,
     pub seccomp: Option<corten_runtime::seccomp::Filter>,
     pub join: Vec<Join>,
+    /// What the child does when it comes to this stage: somebody else's part of a race.
+    pub at: Option<(&'static str, Box<dyn Fn()>)>,
 }
 
 impl Drop for World {
@@ -107,6 +109,7 @@ impl World {
             overlay: false,
             seccomp: None,
             join: Vec::new(),
+            at: None,
         }
     }
 
@@ -125,6 +128,11 @@ impl World {
     pub fn launch(&mut self, stdio: Stdio) -> Result<Started, StartError> {
         let root = self.root();
         let (directory, overlay) = (Directory(&root), Overlay(&root));
+        let trace = |stage: &'static str| {
+            if let Some((_, act)) = self.at.as_ref().filter(|(at, _)| *at == stage) {
+                act();
+            }
+        };
         start(Launch {
             spec: &self.spec,
             rootless: self.rootless,
@@ -136,7 +144,7 @@ impl World {
             init: self.init,
             seccomp: self.seccomp.as_ref(),
             fallbacks: self.fallbacks,
-            trace: None,
+            trace: Some(&trace),
         })
     }
 
