@@ -149,8 +149,8 @@ fn a_device_as_the_mask() {
     assert_eq!(output.out, "0\n1:3\n", "{output:?}");
 }
 
-/// A world whose `/dev` is a directory that somebody else may write to, with `swap` done to it at `stage`.
-fn with_shared_dev(stage: &'static str, swap: impl Fn(&std::path::Path) + 'static) -> World {
+/// A world whose `/dev` is a directory that somebody else may write to: at `stage`, `name` in it becomes a link.
+fn with_shared_dev(stage: &'static str, name: &'static str, link: &'static str) -> World {
     // In the host's user namespace the child may do it itself.
     let mut world = World::new().without_userns();
     world.spec.mounts.retain(|m| !m.destination.starts_with("/dev"));
@@ -160,16 +160,20 @@ fn with_shared_dev(stage: &'static str, swap: impl Fn(&std::path::Path) + 'stati
         fs::set_permissions(&dir, PermissionsExt::from_mode(0o777)).unwrap();
     }
     world.spec.mounts.push(mount("/dev", "bind", dev.to_str().unwrap(), "rbind"));
-    world.at = Some((stage, Box::new(move || swap(&dev))));
+    // By descriptor: the child has its root attached over the way to it.
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let dev = rustix::fs::open(&dev, flags, Mode::empty()).unwrap();
+    let swap = move || {
+        rustix::fs::unlinkat(&dev, name, rustix::fs::AtFlags::empty()).unwrap();
+        rustix::fs::symlinkat(link, &dev, name).unwrap();
+    };
+    world.at = Some((stage, Box::new(swap)));
     world
 }
 
 /// CVE-2025-31133 as a race: the null device is there until the moment before the masks.
 fn a_device_that_is_swapped_before_the_masks() {
-    let mut world = with_shared_dev("child: masks", |dev| {
-        fs::remove_file(dev.join("null")).unwrap();
-        symlink("/proc/sysrq-trigger", dev.join("null")).unwrap();
-    });
+    let mut world = with_shared_dev("child: masks", "null", "/proc/sysrq-trigger");
     let null = rustix::fs::makedev(1, 3);
     let (path, mode) = (world.dir.path().join("dev/null"), Mode::from_raw_mode(0o666));
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::CharacterDevice, mode, null).unwrap();
@@ -179,10 +183,7 @@ fn a_device_that_is_swapped_before_the_masks() {
 
 /// CVE-2025-52565 as a race: the console's place becomes a link to what the terminal would lie over.
 fn a_console_that_is_swapped() {
-    let mut world = with_shared_dev("child: console", |dev| {
-        fs::remove_file(dev.join("console")).unwrap();
-        symlink("/proc/sys/kernel/core_pattern", dev.join("console")).unwrap();
-    });
+    let mut world = with_shared_dev("child: console", "console", "/proc/sys/kernel/core_pattern");
     fs::write(world.dir.path().join("dev/console"), "").unwrap();
     let options = "newinstance,ptmxmode=0666,mode=0620";
     world.spec.mounts.push(mount("/dev/pts", "devpts", "devpts", options));

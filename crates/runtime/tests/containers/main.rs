@@ -41,7 +41,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let has = |flag: &str| arguments.iter().any(|a| a == flag);
-    let filters: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
+    // `--format terse` is said by nextest: its word is no filter.
+    let values = |n: usize| n > 0 && arguments[n - 1] == "--format";
+    let words = arguments.iter().enumerate().filter(|(n, a)| !a.starts_with('-') && !values(*n));
+    let filters: Vec<&String> = words.map(|(_, a)| a).collect();
     let chosen = |name: &str| match has("--exact") {
         true => filters.iter().any(|f| *f == name),
         false => filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str())),
