@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const APPLETS: &str = "sh cat ls id echo env mount mkdir touch sleep true false hostname ip stat readlink test \
     tty stty kill ps grep mknod chmod ln rm wc head dd pwd umask printf sync unshare nc";
 
+/// A stage, and what somebody else does just then.
+pub type Race = (&'static str, Box<dyn Fn()>);
+
 /// The image, the cgroup and the spec of one case.
 pub struct World {
     pub dir: tempfile::TempDir,
@@ -35,7 +38,7 @@ pub struct World {
     pub seccomp: Option<corten_runtime::seccomp::Filter>,
     pub join: Vec<Join>,
     /// What the child does when it comes to this stage: somebody else's part of a race.
-    pub at: Option<(&'static str, Box<dyn Fn()>)>,
+    pub at: Option<Race>,
 }
 
 impl Drop for World {
