@@ -182,8 +182,25 @@ fn a_running_container_stands_still_meanwhile() {
     let commit = host.call(["commit", "one"]).env("CORTEN_STOP_AT", "commit.paused").spawn();
     wait_until("it is frozen", || is_frozen(&host, "one").then_some(()));
     host.run(["rm", "--force", "one"]).success();
-    kill_process(Pid::from_raw(commit.pid() as i32).unwrap(), Signal::KILL).unwrap();
-    let _ = commit.finish();
+    // Of what is gone by then no image is made.
+    kill_process(Pid::from_raw(commit.pid() as i32).unwrap(), Signal::CONT).unwrap();
+    commit.finish().refuses();
+}
+
+#[test]
+fn a_hold_does_not_outlive_a_killed_keeper() {
+    let host = Host::with_busybox();
+    host.start(["--name", "one", BUSYBOX, "sleep", "1000"]);
+    let commit = host.call(["commit", "one", "made"]).env("CORTEN_STOP_AT", "commit.paused").spawn();
+    wait_until("it is frozen", || is_frozen(&host, "one").then_some(()));
+    let signal = |pid: u32, signal| kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
+    signal(host.keeper("one"), Signal::KILL);
+    signal(commit.pid(), Signal::CONT);
+    commit.finish().success();
+    // The next command gives it a new keeper, which lets go of what nobody holds.
+    host.run(["exec", "one", "true"]).success();
+    assert!(!is_frozen(&host, "one"));
+    host.run(["run", "--rm", "made", "true"]).success();
 }
 
 #[test]

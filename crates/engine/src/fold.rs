@@ -211,6 +211,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_a_state_of_its_own_and_ends_with_the_container() {
+        let started = Event::Started { boot: "b".into(), pid: 7, ticks: 8, external: Default::default() };
+        let exited = Event::Exited { code: 0, oom: false, stopped_by: None, unknown: None };
+        let mut state = State::created();
+        for (event, status) in [
+            (started, Status::Running),
+            (Event::Paused, Status::Paused),
+            (Event::Unpaused, Status::Running),
+            (Event::Paused, Status::Paused),
+            (exited, Status::Exited),
+        ] {
+            assert_eq!(apply(&mut state, &line(event), false), Outcome::Keep);
+            assert_eq!(state.status, status);
+        }
+    }
+
+    #[test]
     fn a_start_clears_what_an_exit_left() {
         let mut state = State::created();
         let started =

@@ -11,7 +11,7 @@ use corten_model::{Digest, Invalid, Kind, Reference};
 use super::view::{self, State};
 use super::{diff, resolve, spec};
 use crate::call::Line;
-use crate::db::containers::Container;
+use crate::db::containers::{self, Container};
 use crate::db::events;
 use crate::db::images::{self, Image};
 use crate::error::{Doing, OnFile};
@@ -70,6 +70,10 @@ fn commit_resolved(engine: &mut Engine, target: &str, request: &CommitRequest) -
         State::Running(_) => paused(engine, &container, &image)?,
         State::Stopped => (locked(engine, &container, &image, target)?, Vec::new()),
     };
+    // Rows go before bytes: while the row is there, nothing was taken away that we read.
+    if containers::by_id(engine.database()?.read(), &container.id)?.is_none() {
+        return Err(Error::NoSuch { what: "container", name: target.to_owned() });
+    }
     let parent = corten_images::Parent {
         layers: image
             .layers
@@ -145,6 +149,10 @@ fn locked(
 
 fn layer(engine: &mut Engine, container: &Container, image: &Image) -> Result<corten_storage::Unpacked> {
     let upper = diff::upper(engine, container)?;
+    if upper.dir.is_none() && container.state.started_ns.is_some() {
+        // It was removed since we looked.
+        return Err(Error::NoSuch { what: "container", name: container.name.to_string() });
+    }
     let parent = image.layers.last().map(|layer| layer.chain_id.clone());
     let parent =
         parent.ok_or_else(|| Error::NoSuch { what: "layer of image", name: container.image.clone() })?;

@@ -44,6 +44,8 @@ pub(super) fn enter(wanted: Enter) -> io::Result<Option<Seen>> {
         }
         Enter::OwnMounts => own_mounts().map(|()| None),
         Enter::Container { pid, ticks, user } => {
+            // Tools in a container that shares the host's pids could trace us there, and reach what we have open.
+            corten_sys::prctl::set_undumpable()?;
             let open = |kind: &str| {
                 let path = format!("/proc/{pid}/ns/{kind}");
                 rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
@@ -55,6 +57,7 @@ pub(super) fn enter(wanted: Enter) -> io::Result<Option<Seen>> {
             if let Some(userns) = &userns {
                 move_into_link_name_space(userns.as_fd(), Some(LinkNameSpaceType::User))?;
                 become_root()?;
+                corten_sys::prctl::set_undumpable()?;
             }
             own_mounts()?;
             look(&mounts).map(Some)
