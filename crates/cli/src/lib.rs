@@ -9,6 +9,7 @@ mod commands;
 mod container_flags;
 mod errno;
 mod error;
+mod filter;
 mod foreground;
 mod format;
 mod global;

@@ -93,6 +93,23 @@ impl<'a> Layout<'a> {
         matches!(self.kind, Kind::Ids)
     }
 
+    /// Whether a field is printed, or may be.
+    pub fn uses(&self, name: &str) -> bool {
+        matches!(self.kind, Kind::Json) || self.columns_have(name) || self.names(name)
+    }
+
+    fn columns_have(&self, name: &str) -> bool {
+        matches!(self.kind, Kind::Table) && self.columns.contains(&name)
+    }
+
+    /// Whether a template asks for a field: then it is worth some work that JSON as such isn't.
+    pub fn names(&self, name: &str) -> bool {
+        match &self.kind {
+            Kind::Lines(template) | Kind::TemplateTable(template) => template.uses(name),
+            Kind::Ids | Kind::Table | Kind::Json => false,
+        }
+    }
+
     /// Prints the rows.
     pub fn print<R: Row>(&self, rows: &[R], caller: &mut Caller) -> Result<u8> {
         let fields = R::fields();

@@ -111,13 +111,12 @@ pub const COMMANDS: &[(&str, &[Unsupported])] = &[
     ("run", CONTAINER),
     ("create", CONTAINER),
     ("start", &[long("checkpoint"), long("checkpoint-dir")]),
-    ("ps", &[both('f', "filter"), both('s', "size")]),
     ("rm", &[both('l', "link")]),
     ("logs", &[long("details")]),
     ("inspect", &[both('s', "size")]),
     ("container inspect", &[both('s', "size")]),
     ("image inspect", &[long("platform")]),
-    ("images", &[both('f', "filter"), long("tree")]),
+    ("images", &[long("tree")]),
     ("import", &[long("platform")]),
     ("rmi", &[long("no-prune"), long("platform")]),
     (
@@ -137,7 +136,7 @@ pub const COMMANDS: &[(&str, &[Unsupported])] = &[
             long("type"),
         ],
     ),
-    ("volume ls", &[long("cluster"), both('f', "filter")]),
+    ("volume ls", &[long("cluster")]),
 ];
 
 /// The unsupported flag of the command `name` that was typed as `--long` or `-s`.

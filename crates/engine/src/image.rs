@@ -31,6 +31,8 @@ pub struct Summary {
     pub created_unix_s: i64,
     /// Bytes of its unpacked layers.
     pub size_bytes: u64,
+    /// The labels of its config.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What `import` needs beside the tar.
@@ -179,8 +181,35 @@ pub fn list(engine: &mut Engine) -> Result<Vec<Summary>> {
             id: image.id,
             manifest: image.manifest,
             size_bytes: image.size_bytes,
+            labels: image.config.config.labels.unwrap_or_default(),
         })
         .collect())
+}
+
+/// Ids of the image that `target` means and of those that begin with all of its layers; none if there is no such
+/// image.
+pub fn descendants(engine: &mut Engine, target: &str) -> Result<Vec<Digest>> {
+    let ancestor = match resolve_present(engine, target) {
+        Err(error) if error.kind() == Kind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let all = images::all(engine.database()?.read())?;
+    // Images without layers begin every other.
+    let descends = |image: &Image| {
+        let first = image.layers.get(..ancestor.layers.len());
+        image.id == ancestor.id
+            || !ancestor.layers.is_empty()
+                && first.is_some_and(|first| {
+                    first.iter().zip(&ancestor.layers).all(|(a, b)| a.chain_id == b.chain_id)
+                })
+    };
+    Ok(all.into_iter().filter(descends).map(|image| image.id).collect())
+}
+
+/// When the image that `target` means was made, seconds since the epoch, and its id.
+pub fn created(engine: &mut Engine, target: &str) -> Result<(Digest, i64)> {
+    let image = resolve_present(engine, target)?;
+    Ok((image.id.clone(), created_unix_s(&image)))
 }
 
 /// When the image was made, as its config says; else when it came here.

@@ -1,6 +1,6 @@
 //! Volumes by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use corten_model::{Name, VolumeId};
@@ -96,6 +96,18 @@ pub fn create(engine: &mut Engine, name: Option<Name>, labels: BTreeMap<String, 
             Err(error)
         }
     }
+}
+
+/// Names of the volumes that containers mount.
+pub fn in_use(engine: &mut Engine) -> Result<BTreeSet<Name>> {
+    let connection = engine.database()?.read();
+    let mut used = BTreeSet::new();
+    for volume in volumes::all(connection)? {
+        if !volumes::users(connection, &volume.id)?.is_empty() {
+            used.insert(volume.name);
+        }
+    }
+    Ok(used)
 }
 
 /// All volumes by name.

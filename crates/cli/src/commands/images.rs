@@ -1,6 +1,8 @@
 //! `corten images`: the images in a table, a line for each name.
 
-use corten_engine::image::{self, Summary};
+mod filter;
+
+use corten_engine::image::Summary;
 use corten_model::{Reference, bytes};
 
 use crate::caller::Caller;
@@ -28,6 +30,9 @@ pub struct Args {
     /// Show digests
     #[arg(long)]
     digests: bool,
+    /// Filter output based on conditions provided
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
     /// Format output: json, or a template such as '{{.Repository}}:{{.Tag}}'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -48,9 +53,13 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let columns: &[&str] = if args.digests { &COLUMNS_WITH_DIGESTS } else { &COLUMNS };
     let layout =
         Layout::new::<Line<'_>>(&Style { format: args.format.as_deref(), quiet: args.quiet, columns })?;
-    let summaries = image::list(&mut caller.engine()?)?;
+    let filter = filter::Wanted::parse(&args.filter, timestamps::now_unix_ns())?;
+    let mut engine = caller.engine()?;
+    let summaries = filter.list(&mut engine)?;
+    let all = args.all || filter.only_dangling();
     let view = View { now_unix_s: timestamps::now_unix_s(), no_trunc: args.no_trunc };
-    let mut lines = lines(&summaries, args.all, wanted.as_ref(), &view);
+    let mut lines = lines(&summaries, all, wanted.as_ref(), &view);
+    lines.retain(|line| filter.takes_name(line.name));
     if layout.is_ids() {
         // An image with several names is one image.
         lines.dedup_by_key(|line| &line.image.id);
@@ -158,6 +167,7 @@ mod tests {
             manifest: Digest::from_sha256([byte + 1; 32]),
             created_unix_s: NOW - 7_200,
             size_bytes: 4_420_000,
+            labels: Default::default(),
         }
     }
 

@@ -1,8 +1,11 @@
 //! `corten ps`: the containers in a table.
 
+mod filter;
+
 use std::collections::BTreeMap;
 
-use corten_engine::container::{self, ListFilter, Summary};
+use corten_engine::container::{self, Size, Summary};
+use corten_model::bytes;
 use corten_model::state::Status;
 
 use crate::caller::Caller;
@@ -18,6 +21,9 @@ const COMMAND_LETTERS: usize = 20;
 const MOUNT_LETTERS: usize = 15;
 /// The columns of the table.
 const COLUMNS: [&str; 7] = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
+/// The same with `--size`.
+const COLUMNS_WITH_SIZE: [&str; 8] =
+    ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
 
 /// List containers
 #[derive(clap::Args, Debug)]
@@ -26,6 +32,9 @@ pub struct Args {
     /// Show all containers (default shows just running)
     #[arg(short, long)]
     all: bool,
+    /// Filter output based on conditions provided
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
     /// Format output: json, or a template such as '{{.ID}} {{.Names}}'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -41,25 +50,51 @@ pub struct Args {
     /// Only display container IDs
     #[arg(short, long)]
     quiet: bool,
+    /// Display total file sizes
+    #[arg(short, long)]
+    size: bool,
 }
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     // Only here does `-q` win over a template.
     let format = args.format.as_deref().filter(|_| !args.quiet);
-    let layout = Layout::new::<Line<'_>>(&Style { format, quiet: args.quiet, columns: &COLUMNS })?;
+    let columns: &[&str] = if args.size { &COLUMNS_WITH_SIZE } else { &COLUMNS };
+    let layout = Layout::new::<Line<'_>>(&Style { format, quiet: args.quiet, columns })?;
+    let wanted = filter::Wanted::parse(&args.filter)?;
     let last = if args.latest { Some(1) } else { args.last.and_then(|n| usize::try_from(n).ok()) };
-    let filter = ListFilter { all: args.all || last.is_some() };
-    let mut summaries = container::list(&mut caller.engine()?, &filter)?;
+    let mut engine = caller.engine()?;
+    let mut summaries = wanted.list(&mut engine, args.all || last.is_some())?;
     summaries.truncate(last.unwrap_or(usize::MAX));
+    let mut more = vec![More::default(); summaries.len()];
+    if !args.quiet && (args.size || layout.names("Size")) {
+        let files: Vec<_> = summaries.iter().map(|s| (s.id.clone(), s.image_id.clone())).collect();
+        for (more, size) in more.iter_mut().zip(container::sizes(&mut engine, &files)?) {
+            more.size = Some(size);
+        }
+    }
+    if layout.uses("Networks") {
+        let ids: Vec<_> = summaries.iter().map(|s| s.id.clone()).collect();
+        for (more, details) in more.iter_mut().zip(container::details(&mut engine, &ids)?) {
+            more.network = details.network;
+        }
+    }
     let view = View { now_unix_s: timestamps::now_unix_s(), no_trunc: args.no_trunc };
-    let lines: Vec<Line<'_>> = summaries.iter().map(|summary| Line { summary, view: &view }).collect();
-    layout.print(&lines, caller)
+    let lines = summaries.iter().zip(&more).map(|(summary, more)| Line { summary, more, view: &view });
+    layout.print(&lines.collect::<Vec<_>>(), caller)
+}
+
+/// What only some formats ask for.
+#[derive(Debug, Clone, Default)]
+struct More {
+    size: Option<Size>,
+    network: String,
 }
 
 /// A container and how it is shown.
 struct Line<'a> {
     summary: &'a Summary,
+    more: &'a More,
     view: &'a View,
 }
 
@@ -80,8 +115,10 @@ impl Row for Line<'_> {
             field("LocalVolumes", "LOCAL VOLUMES", |line| local_volumes(line.summary)),
             field("Mounts", "MOUNTS", |line| line.view.mounts(line.summary)),
             field("Names", "NAMES", |line| line.summary.name.to_string()),
+            field("Networks", "NETWORKS", |line| line.more.network.clone()),
             field("Ports", "PORTS", |_| String::new()),
             field("RunningFor", "CREATED", |line| line.view.ago(line.summary.created_unix_s)),
+            field("Size", "SIZE", |line| size(line.more.size.unwrap_or_default())),
             field("State", "STATE", |line| line.summary.status.as_str().to_owned()),
             field("Status", "STATUS", |line| line.view.status(line.summary)),
         ]
@@ -89,6 +126,15 @@ impl Row for Line<'_> {
 
     fn labels(&self) -> Option<&BTreeMap<String, String>> {
         Some(&self.summary.labels)
+    }
+}
+
+/// `2B (virtual 21.5MB)`.
+fn size(size: Size) -> String {
+    let written = bytes::human(size.writable_bytes);
+    match size.total_bytes {
+        0 => written,
+        total => format!("{written} (virtual {})", bytes::human(total)),
     }
 }
 
@@ -205,7 +251,10 @@ mod tests {
 
     fn shown(format: Option<&str>, summaries: &[Summary]) -> String {
         let view = view();
-        let lines: Vec<Line<'_>> = summaries.iter().map(|summary| Line { summary, view: &view }).collect();
+        let size = Some(Size { writable_bytes: 2, total_bytes: 21_500_000 });
+        let more = More { size, network: "none".into() };
+        let lines = summaries.iter().map(|summary| Line { summary, more: &more, view: &view });
+        let lines: Vec<Line<'_>> = lines.collect();
         testing::shown(&lines, &Style { format, quiet: false, columns: &COLUMNS })
     }
 
@@ -250,6 +299,7 @@ a5a5a5a5a5a5   c3c3c3c3c3c3   \"/bin/sh -c 'echo \\\"h…\"   2 hours ago   Exit
             "{{.ID}} {{.Names}} {{.Labels}} {{.Mounts}} {{.State}} {{.LocalVolumes}}",
             "a5a5a5a5a5a5 web a=b,c= data,/host running 1\n",
         );
+        check("{{.Size}} {{.Networks}}", "2B (virtual 21.5MB) none\n");
         check("{{.Label \"a\"}}{{.Label \"z\"}}", "b\n");
         check("table {{.Names}}\\t{{upper .State}}", "NAMES     STATE\nweb       RUNNING\n");
         check("{{json .Command}}", "\"\\\"sh\\\"\"\n");

@@ -6,6 +6,7 @@ use corten_engine::volume::{self, Volume};
 
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::filter;
 use crate::listing::{self, Field, Layout, Row, Style, field};
 
 /// The only driver there is.
@@ -17,6 +18,9 @@ const NOT_APPLICABLE: &str = "N/A";
 #[derive(clap::Args, Debug)]
 #[command(override_usage = "corten volume ls [OPTIONS]")]
 pub struct Args {
+    /// Provide filter values (e.g. 'dangling=true')
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
     /// Format output: json, or a template such as '{{.Name}}'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -29,10 +33,25 @@ pub struct Args {
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let style = Style { format: args.format.as_deref(), quiet: args.quiet, columns: &COLUMNS };
     let layout = Layout::new::<Volume>(&style)?;
-    let volumes = volume::list(&mut caller.engine()?)?;
+    let filters = filter::parse(&args.filter, &KEYS)?;
+    let names = filters.patterns("name")?;
+    let dangling = filters.flag("dangling")?;
+    let mut engine = caller.engine()?;
+    let mut volumes = volume::list(&mut engine)?;
+    volumes.retain(|volume| {
+        names.take(&[volume.name.as_str()])
+            && filters.takes("driver", DRIVER)
+            && filters.take_labels(&volume.labels)
+    });
+    if let Some(dangling) = dangling {
+        let used = volume::in_use(&mut engine)?;
+        volumes.retain(|volume| used.contains(&volume.name) != dangling);
+    }
     layout.print(&volumes, caller)
 }
 
+/// The keys of `--filter`.
+const KEYS: [&str; 5] = ["dangling", "driver", "label", "label!", "name"];
 /// The columns of the table.
 const COLUMNS: [&str; 2] = ["Driver", "Name"];
 
