@@ -113,8 +113,6 @@ pub const COMMANDS: &[(&str, &[Unsupported])] = &[
     ("start", &[long("checkpoint"), long("checkpoint-dir")]),
     ("rm", &[both('l', "link")]),
     ("logs", &[long("details")]),
-    ("inspect", &[both('s', "size")]),
-    ("container inspect", &[both('s', "size")]),
     ("image inspect", &[long("platform")]),
     ("images", &[long("tree")]),
     ("import", &[long("platform")]),

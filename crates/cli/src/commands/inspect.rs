@@ -26,6 +26,9 @@ pub struct Args {
     /// Only inspect objects of the given type: container, image or volume
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<ObjectKind>,
+    /// Display total file sizes if the type is container
+    #[arg(short, long)]
+    size: bool,
     /// The objects
     #[arg(required = true, value_name = "NAME|ID", hide = true)]
     targets: Vec<String>,
@@ -62,22 +65,26 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
         Some(kind) => std::slice::from_ref(kind),
         None => &[ObjectKind::Container, ObjectKind::Image, ObjectKind::Volume],
     };
-    print(&args.targets, kinds, args.format.as_deref(), caller)
+    print(&args.targets, kinds, Style { format: args.format.as_deref(), size: args.size }, caller)
+}
+
+/// How objects are printed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style<'a> {
+    /// `--format`.
+    pub format: Option<&'a str>,
+    /// `-s`: a container's files are walked.
+    pub size: bool,
 }
 
 /// Prints what is found, then fails for what isn't.
-pub fn print(
-    targets: &[String],
-    kinds: &[ObjectKind],
-    format: Option<&str>,
-    caller: &mut Caller,
-) -> Result<u8> {
-    let format = ObjectFormat::parse(format)?;
+pub fn print(targets: &[String], kinds: &[ObjectKind], style: Style<'_>, caller: &mut Caller) -> Result<u8> {
+    let format = ObjectFormat::parse(style.format)?;
     let mut engine = caller.engine()?;
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for target in targets {
-        match look_up(&mut engine, target, kinds) {
+        match look_up(&mut engine, target, kinds, style.size) {
             Ok(object) => found.push(object),
             Err(failure) => failures.push(failure),
         }
@@ -102,7 +109,7 @@ pub fn print(
 }
 
 /// The first kind that has an object of this name.
-fn look_up(engine: &mut Engine, target: &str, kinds: &[ObjectKind]) -> Result<(Shape, Value)> {
+fn look_up(engine: &mut Engine, target: &str, kinds: &[ObjectKind], size: bool) -> Result<(Shape, Value)> {
     for kind in kinds {
         let outcome = match kind {
             ObjectKind::Container => container::inspect(engine, target).map(|json| (shape::CONTAINER, json)),
@@ -116,10 +123,26 @@ fn look_up(engine: &mut Engine, target: &str, kinds: &[ObjectKind]) -> Result<(S
             // What is no name of a volume may still be the name of nothing.
             Err(Failure::Engine(error)) if kinds.len() > 1 && error.kind() == corten_model::Kind::Invalid => {
             }
+            Ok((shape, json)) if size && *kind == ObjectKind::Container => {
+                return Ok((shape, with_size(engine, json)?));
+            }
             outcome => return outcome,
         }
     }
     Err(Failure::NoSuchObject(target.to_owned()))
+}
+
+/// A container with the size of its files.
+fn with_size(engine: &mut Engine, mut json: Value) -> Result<Value> {
+    let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
+    // A row that can't be understood has no image that could be measured.
+    if let (Ok(id), Ok(image)) = (text("Id").parse(), text("Image").parse())
+        && let [size] = container::sizes(engine, &[(id, image)])?[..]
+    {
+        json["SizeRw"] = size.writable_bytes.into();
+        json["SizeRootFs"] = size.total_bytes.into();
+    }
+    Ok(json)
 }
 
 /// A volume in the shape of Docker's `GET /volumes/{name}`.

@@ -1,14 +1,18 @@
 //! `inspect`: everything about one container, in the shape of Docker's `GET /containers/{id}/json`.
 
+use std::path::Path;
+
 use corten_model::mount::MountSource;
 use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
 use corten_model::state::Status;
 use serde_json::{Value, json};
 
+use super::details::network_name;
 use super::{reconcile, resolve, spec};
 use crate::db::containers::Container;
 use crate::db::images::{self, Image};
 use crate::db::{sandboxes, volumes};
+use crate::image::lowers_top_first;
 use crate::{Engine, Error, Result};
 
 /// Everything about one container, in the shape of Docker's `GET /containers/{id}/json`.
@@ -41,6 +45,8 @@ pub fn inspect(engine: &mut Engine, target: &str) -> Result<Value> {
                 "Source": engine.store().volume_data(&volume.id),
                 "Destination": target,
                 "Driver": "local",
+                "Mode": "",
+                "Propagation": "",
                 "RW": !asked.is_some_and(|m| m.read_only),
             })
         })
@@ -62,7 +68,12 @@ pub fn inspect(engine: &mut Engine, target: &str) -> Result<Value> {
         "HostConfig": host_config(&container),
         "Mounts": mounts,
         "Config": config(&container, image.as_ref()),
-        "NetworkSettings": { "Networks": {} },
+        "NetworkSettings": network_settings(&container),
+        "GraphDriver": graph_driver(engine, &dir, image.as_ref()),
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": null,
         "Sandbox": {
             "Id": container.sandbox.as_str(),
             "HostIds": range.map(|(first, count)| json!({ "First": first, "Count": count })),
@@ -118,7 +129,64 @@ fn plain_mount(mount: &corten_model::mount::MountSpec) -> Option<Value> {
         MountSource::Tmpfs { .. } => ("tmpfs", ""),
         MountSource::Volume { .. } => return None,
     };
-    Some(json!({ "Type": kind, "Source": source, "Destination": mount.target, "RW": !mount.read_only }))
+    Some(json!({
+        "Type": kind,
+        "Source": source,
+        "Destination": mount.target,
+        "Mode": "",
+        "RW": !mount.read_only,
+        "Propagation": if kind == "bind" { "rprivate" } else { "" },
+    }))
+}
+
+/// Paths and named volumes as `-v` writes them.
+fn binds(container: &Container) -> Option<Vec<String>> {
+    let bind = |mount: &corten_model::mount::MountSpec| {
+        let source = match &mount.source {
+            MountSource::Bind { path, .. } => path.clone(),
+            MountSource::Volume { name, .. } => name.as_ref()?.to_string(),
+            MountSource::Tmpfs { .. } => return None,
+        };
+        let mode = if mount.read_only { ":ro" } else { "" };
+        Some(format!("{source}:{}{mode}", mount.target))
+    };
+    let binds: Vec<String> = container.config.mounts.iter().filter_map(bind).collect();
+    (!binds.is_empty()).then_some(binds)
+}
+
+/// A container has an address only on a bridge, and there are none yet; one that shares another's network tells of
+/// none.
+fn network_settings(container: &Container) -> Value {
+    let unset = json!({
+        "IPAMConfig": null, "Links": null, "Aliases": null, "MacAddress": "", "DriverOpts": null, "GwPriority": 0,
+        "NetworkID": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "",
+        "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": null,
+    });
+    let networks = match &container.config.network {
+        NetworkMode::Container(_) => json!({}),
+        network => json!({ network_name(network): unset }),
+    };
+    json!({
+        "Bridge": "", "SandboxID": container.sandbox.as_str(), "SandboxKey": "", "Ports": {}, "HairpinMode": false,
+        "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0, "SecondaryIPAddresses": null,
+        "SecondaryIPv6Addresses": null, "EndpointID": "", "Gateway": "", "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0, "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "MacAddress": "",
+        "Networks": networks,
+    })
+}
+
+/// Where the files are.
+fn graph_driver(engine: &Engine, dir: &Path, image: Option<&Image>) -> Value {
+    let lowers = image.map(|image| lowers_top_first(engine, image)).unwrap_or_default();
+    let lowers: Vec<String> = lowers.iter().map(|lower| lower.to_string_lossy().into_owned()).collect();
+    json!({
+        "Name": "overlay",
+        "Data": {
+            "LowerDir": lowers.join(":"),
+            "UpperDir": dir.join("upper"),
+            "WorkDir": dir.join("work"),
+        },
+    })
 }
 
 fn config(container: &Container, image: Option<&Image>) -> Value {
@@ -156,11 +224,6 @@ fn config(container: &Container, image: Option<&Image>) -> Value {
 fn host_config(container: &Container) -> Value {
     let asked = &container.config;
     let shared = |kind: &str, target: &String| format!("{kind}:{target}");
-    let network = match &asked.network {
-        NetworkMode::None => "none".to_owned(),
-        NetworkMode::Host => "host".to_owned(),
-        NetworkMode::Container(target) => shared("container", target),
-    };
     let pid = match &asked.pid {
         PidMode::Private => String::new(),
         PidMode::Host => "host".to_owned(),
@@ -187,7 +250,10 @@ fn host_config(container: &Container) -> Value {
         list.iter().map(word).collect()
     };
     json!({
-        "NetworkMode": network,
+        "Binds": binds(container),
+        "PortBindings": {},
+        "PublishAllPorts": false,
+        "NetworkMode": network_name(&asked.network),
         "PidMode": pid,
         "IpcMode": ipc,
         "UTSMode": if asked.uts == UtsMode::Host { "host" } else { "" },

@@ -1,7 +1,7 @@
 //! `corten image inspect`: everything about images, as JSON.
 
 use crate::caller::Caller;
-use crate::commands::inspect::{self, ObjectKind};
+use crate::commands::inspect::{self, ObjectKind, Style};
 use crate::error::Result;
 
 /// Display detailed information on one or more images
@@ -18,5 +18,6 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
-    inspect::print(&args.targets, &[ObjectKind::Image], args.format.as_deref(), caller)
+    let style = Style { format: args.format.as_deref(), size: false };
+    inspect::print(&args.targets, &[ObjectKind::Image], style, caller)
 }
