@@ -1,6 +1,9 @@
-//! `--filter KEY=VALUE`: what was typed. What a key means is its command's part.
+//! `--filter KEY=VALUE`: what was typed. What the keys mean is in a file for each command that has many.
 //!
 //! The same key twice is one or the other, different keys are this and that; labels are all wanted, as in Docker.
+
+pub mod images;
+pub mod ps;
 
 use std::collections::BTreeMap;
 

@@ -1,12 +1,11 @@
 //! `corten images`: the images in a table, a line for each name.
 
-mod filter;
-
 use corten_engine::image::Summary;
 use corten_model::{Reference, bytes};
 
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::filter;
 use crate::listing::{Field, Layout, Row, Style, field};
 use crate::timestamps;
 
@@ -53,7 +52,7 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let columns: &[&str] = if args.digests { &COLUMNS_WITH_DIGESTS } else { &COLUMNS };
     let layout =
         Layout::new::<Line<'_>>(&Style { format: args.format.as_deref(), quiet: args.quiet, columns })?;
-    let filter = filter::Wanted::parse(&args.filter, timestamps::now_unix_ns())?;
+    let filter = filter::images::Wanted::parse(&args.filter, timestamps::now_unix_ns())?;
     let mut engine = caller.engine()?;
     let summaries = filter.list(&mut engine)?;
     let all = args.all || filter.only_dangling();

@@ -1,7 +1,5 @@
 //! `corten ps`: the containers in a table.
 
-mod filter;
-
 use std::collections::BTreeMap;
 
 use corten_engine::container::{self, Size, Summary};
@@ -10,6 +8,7 @@ use corten_model::state::Status;
 
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::filter::ps;
 use crate::listing::{self, Field, Layout, Row, Style, field};
 use crate::table::ellipsis;
 use crate::template::escape;
@@ -61,7 +60,7 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let format = args.format.as_deref().filter(|_| !args.quiet);
     let columns: &[&str] = if args.size { &COLUMNS_WITH_SIZE } else { &COLUMNS };
     let layout = Layout::new::<Line<'_>>(&Style { format, quiet: args.quiet, columns })?;
-    let wanted = filter::Wanted::parse(&args.filter)?;
+    let wanted = ps::Wanted::parse(&args.filter)?;
     let last = if args.latest { Some(1) } else { args.last.and_then(|n| usize::try_from(n).ok()) };
     let mut engine = caller.engine()?;
     let mut summaries = wanted.list(&mut engine, args.all || last.is_some())?;
