@@ -228,6 +228,20 @@ fn a_read_only_root_is_refused_and_the_kernel_s_files_too() {
 }
 
 #[test]
+fn a_terminal_is_told_and_gets_no_archive() {
+    let host = with_container(false, &[]);
+    let file = host.file("file", "x");
+    let terminal = |words: &[&str]| host.call(words).terminal().finish();
+    terminal(&["cp", &file, "one:/new"])
+        .success()
+        .stdout_has("Successfully copied")
+        .stdout_has("to one:/new");
+    terminal(&["cp", "--quiet", &file, "one:/new"]).success().stdout_is("");
+    terminal(&["cp", "one:/new", "back"]).success().stdout_has("to back");
+    terminal(&["cp", "one:/new", "-"]).unsuccessful();
+}
+
+#[test]
 fn a_start_waits_for_a_copy_and_finds_it() {
     let host = with_container(false, &[]);
     let file = host.file("file", "x");

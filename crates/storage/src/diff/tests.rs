@@ -177,6 +177,61 @@ fn a_committed_layer_shows_what_the_container_showed() {
 }
 
 #[test]
+fn a_committed_layer_s_archive_can_be_rebuilt() {
+    let container = Container::new();
+    change_everything(&container.root);
+    let chain = container.commit();
+    let mut written = Vec::new();
+    write_layer(&container.upper(), false, &mut written).unwrap();
+    let mut rebuilt = Vec::new();
+    let mut tar = container.world.store.layers().tar(&chain).unwrap();
+    std::io::Read::read_to_end(&mut tar, &mut rebuilt).unwrap();
+    assert!(rebuilt == written, "{} and {} bytes", rebuilt.len(), written.len());
+}
+
+#[test]
+fn attributes_and_capabilities_are_changes_and_stay() {
+    let container = Container::new();
+    // cap_net_raw, permitted.
+    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let set = |path: &str, name: &str, value: &[u8]| {
+        let path = container.root.join(path);
+        rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty()).unwrap();
+    };
+    set("touched", "security.capability", &capability);
+    set("dir/a", "user.colour", b"blue");
+    // Like Docker, which looks at capabilities alone.
+    assert_eq!(container.changes(), ["C /touched"]);
+    let chain = container.commit();
+    let layer = container.world.store.layers().dir(&chain);
+    let get = |path: &str, name: &CStr| tree::read_xattr(&layer.join(path), name).unwrap();
+    assert_eq!(get("touched", c"security.capability").as_deref(), Some(&capability[..]));
+    assert_eq!(get("dir/a", c"user.colour").as_deref(), Some(&b"blue"[..]));
+}
+
+#[test]
+fn marks_of_newer_kernels_are_read() {
+    let world = World::new();
+    let (_, chain) = world.unpacked(Tar::default().dir("d/").file("d/a", "a").file("d/b", "b"), None);
+    let lowers = world.store.layers().chain(&chain).unwrap();
+    let upper = world.temp.path().join("store/containers/upper");
+    fs::create_dir_all(upper.join("d")).unwrap();
+    fs::write(upper.join("d/a"), "").unwrap();
+    let set = |path: &str, name: &str, value: &[u8]| {
+        rustix::fs::setxattr(upper.join(path), name, value, rustix::fs::XattrFlags::empty()).unwrap();
+    };
+    set("d", "trusted.overlay.opaque", b"x");
+    set("d/a", "trusted.overlay.whiteout", b"");
+    let all = changes(&upper, &lowers, false).unwrap();
+    let all: Vec<_> = all.iter().map(|c| (c.kind, c.path.to_str().unwrap())).collect();
+    assert_eq!(all, [(ChangeKind::Modified, "d"), (ChangeKind::Deleted, "d/a")]);
+    let mut tar = Vec::new();
+    write_layer(&Upper { dir: Some(upper), lowers }, false, &mut tar).unwrap();
+    let text = String::from_utf8_lossy(&tar);
+    assert!(text.contains("d/.wh.a\0") && !text.contains(".wh..wh..opq"));
+}
+
+#[test]
 fn a_layer_s_archive_depends_on_the_files_alone() {
     let archive = || {
         let container = Container::new();
