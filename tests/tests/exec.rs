@@ -119,3 +119,56 @@ fn nothing_of_a_hundred_is_left_in_the_keeper() {
     let children = std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap();
     assert_eq!(children.split_whitespace().count(), 1, "only the app is its child: {children}");
 }
+
+/// A command that reaches the keeper by itself works without the database.
+#[test]
+fn a_name_or_a_whole_id_leads_to_the_keeper_without_the_database() {
+    let (host, id) = running(&["-e", "A=1", "-w", "/tmp", "-u", "app"]);
+    let database = host.data_root().join("corten.db");
+    let aside = host.data_root().join("aside.db");
+    std::fs::rename(&database, &aside).unwrap();
+    for target in ["one", "/one", &id] {
+        let ran = host.run(["exec", "-e", "B=2", target, "sh", "-c", "echo $A $B $(id -un) $(pwd); exit 3"]);
+        ran.exits(3).stdout_is("1 2 app /tmp");
+        host.run(["kill", "--signal", "WINCH", target]).success();
+    }
+    assert!(!database.exists(), "somebody made a database");
+    std::fs::rename(&aside, &database).unwrap();
+    host.run(["rm", "--force", "one"]).success();
+}
+
+#[test]
+fn names_mean_what_the_database_says() {
+    let (host, first) = running(&[]);
+    let hostname = |target: &str| host.run(["exec", target, "hostname"]).success().text();
+    // A beginning of an id gives way to a name that looks like it.
+    let looks = &first[..12];
+    host.run(["create", "--name", looks, BUSYBOX]).success();
+    host.run(["exec", looks, "true"]).refuses().stderr_has("not running");
+    host.run(["rm", looks]).success();
+    assert_eq!(hostname(looks), first[..12]);
+    // An id that is wrong behind its first digits is none.
+    let wrong = format!("{}{}", &first[..63], if first.ends_with('0') { '1' } else { '0' });
+    host.run(["exec", &wrong, "true"]).refuses().stderr_has("no such container");
+    // A name goes over to the next container that gets it.
+    host.run(["rm", "--force", "one"]).success();
+    host.run(["exec", "one", "true"]).refuses().stderr_has("no such container");
+    let second = host.start(["--name", "one", BUSYBOX, "sleep", "1000"]);
+    assert_eq!(hostname("one"), second[..12]);
+    host.run(["exec", &first, "true"]).refuses().stderr_has("no such container");
+    host.run(["kill", "one"]).success();
+    host.run(["exec", "one", "true"]).refuses().stderr_has("not running");
+}
+
+#[test]
+fn an_adopted_container_is_entered_as_before() {
+    let (host, _) = running(&["-e", "A=1", "--hostname", "box"]);
+    let keeper = host.keeper("one");
+    let pid = rustix::process::Pid::from_raw(keeper as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let gone = || (!std::path::Path::new(&format!("/proc/{keeper}/exe")).exists()).then_some(());
+    corten_tests::wait_until("the keeper is gone", gone);
+    for _ in 0..2 {
+        host.run(["exec", "one", "sh", "-c", "echo $A $(hostname)"]).success().stdout_is("1 box");
+    }
+}

@@ -122,6 +122,14 @@ impl Line {
         Ok(Line { socket, inbox: Vec::new() })
     }
 
+    /// Connects to the keeper of the container that the run directory knows under this name or whole id, without the
+    /// database, which alone says that there is none.
+    pub fn find(run: &Path, target: &str) -> Option<(ContainerId, Line)> {
+        let id = keeper::names::find(run, target)?;
+        let line = Line::connect(run, &id).ok()?;
+        Some((id, line))
+    }
+
     /// Sends a request without waiting.
     pub fn say(&self, request: &protocol::Request) -> Result<(), Error> {
         let mut frame = Vec::new();

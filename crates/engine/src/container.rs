@@ -25,15 +25,15 @@ use std::collections::BTreeMap;
 
 use corten_model::container::ContainerConfig;
 use corten_model::state::{Exit, Status};
-use corten_model::user::UserSpec;
 use corten_model::{ContainerId, Digest, Name};
 
-use crate::attach::{AttachOptions, Session};
+use crate::attach::Session;
 use crate::db::containers::{self, Container};
 use crate::{Engine, Error, Result};
 
 pub use commit::{CommitRequest, Committed, commit};
 pub use copy::{CopyOptions, Incoming, Outgoing, copy_in, copy_out};
+pub use crate::exec::ExecRequest;
 pub use create::create;
 pub use details::{Details, Size, details, sizes};
 pub use diff::{Change, ChangeKind, diff};
@@ -117,25 +117,6 @@ pub struct Summary {
     pub mounts: Vec<String>,
     /// What of it can't be read.
     pub problem: Option<String>,
-}
-
-/// What `exec` needs.
-#[derive(Debug, Clone, Default)]
-pub struct ExecRequest {
-    /// The program and its arguments.
-    pub cmd: Vec<String>,
-    /// `KEY=value` on top of the container's.
-    pub env: Vec<String>,
-    /// `-u`.
-    pub user: Option<UserSpec>,
-    /// `-w`.
-    pub working_dir: Option<String>,
-    /// `-t`.
-    pub tty: bool,
-    /// `--privileged`.
-    pub privileged: bool,
-    /// Streams; absent with `-d`.
-    pub attach: Option<AttachOptions>,
 }
 
 /// What `rm` does beside removing.

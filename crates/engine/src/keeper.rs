@@ -12,6 +12,7 @@ mod adopt;
 mod client;
 mod end;
 pub mod log;
+pub mod names;
 mod pause;
 pub mod places;
 mod process;
@@ -33,6 +34,7 @@ use self::client::{Client, Incoming};
 use self::process::Process;
 use self::protocol::{Failure, Kind, Reply, Request};
 use self::slots::{Key, Slots};
+use crate::exec::Template;
 use crate::journal;
 use crate::logs::Stream;
 
@@ -114,6 +116,8 @@ struct Keeper {
     /// The first process ended with this code (and whether that is a guess); what it left is being killed.
     ending: Option<(u8, bool)>,
     auto_remove: bool,
+    /// What further processes are made of; a keeper that adopted the container has none.
+    template: Option<Template>,
     ended: Option<Exit>,
     settled: bool,
     settle_by: Option<Instant>,
@@ -158,7 +162,7 @@ fn run() -> io::Result<()> {
             let cell = std::cell::RefCell::new(&mut stamps);
             let started = start::start(&mut prepared, &request, &|stage| cell.borrow_mut().mark(stage));
             match started {
-                Ok((process, started)) => begin(prepared, socket, &request, process, started, stamps),
+                Ok((process, started)) => begin(prepared, socket, request, process, started, stamps),
                 Err(e) => {
                     end::abandon(&prepared);
                     answer(&socket, &Reply::Failed(Failure::new(&e, e.kind(), e.exit_code(), e.hint())))
@@ -201,7 +205,7 @@ fn answer(socket: &OwnedFd, reply: &Reply) -> io::Result<()> {
 fn begin(
     prepared: start::Prepared,
     socket: OwnedFd,
-    request: &protocol::Start,
+    request: protocol::Start,
     process: Process,
     started: corten_runtime::Started,
     mut stamps: Stamps,
@@ -210,7 +214,13 @@ fn begin(
     crate::steps::reached("keeper.started");
     let (pid, ticks) = (process.pid, process.ticks);
     let sweep = !request.spec.linux.has(corten_runtime::NsKind::Pid);
-    let options = KeeperOptions { sweep, auto_remove: request.auto_remove, log: request.log };
+    let template = Template {
+        process: request.spec.process,
+        term_is_ours: request.term_is_ours,
+        seccomp: request.seccomp,
+    };
+    let options =
+        KeeperOptions { sweep, auto_remove: request.auto_remove, log: request.log, template: Some(template) };
     let mut keeper = Keeper::new(prepared, process, options)?;
     let external = serde_json::to_value(&started.external).unwrap_or_default();
     let started_line = journal::Event::Started { boot: boot_id(), pid, ticks, external };
@@ -246,6 +256,7 @@ struct KeeperOptions {
     sweep: bool,
     auto_remove: bool,
     log: protocol::LogLimits,
+    template: Option<Template>,
 }
 
 impl Keeper {
@@ -278,6 +289,7 @@ impl Keeper {
             sweep_at: Instant::now(),
             ending: None,
             auto_remove: options.auto_remove,
+            template: options.template,
             ended: None,
             settled: false,
             settle_by: None,

@@ -11,6 +11,7 @@ pub mod container;
 mod db;
 mod engine;
 mod error;
+mod exec;
 mod fold;
 mod ids;
 pub mod image;

@@ -9,7 +9,7 @@ use corten_model::mount::MountSource;
 use corten_model::{Digest, Invalid, Kind, Reference};
 
 use super::view::{self, State};
-use super::{diff, resolve, spec};
+use super::{diff, resolve};
 use crate::call::Line;
 use crate::db::containers::{self, Container};
 use crate::db::events;
@@ -163,7 +163,7 @@ fn layer(engine: &mut Engine, container: &Container, image: &Image) -> Result<co
 fn defaults(config: &ContainerConfig, image: &ImageDefaults) -> ImageDefaults {
     let mut defaults = image.clone();
     let mut env = defaults.env.take().unwrap_or_default();
-    spec::merge(&mut env, &config.env);
+    crate::exec::merge(&mut env, &config.env);
     defaults.env = Some(env).filter(|env| !env.is_empty());
     if let Some(entrypoint) = &config.entrypoint {
         // One that was typed doesn't get the image's arguments, and an empty one is none.

@@ -1,6 +1,6 @@
 //! Sessions with a running container: its own streams, and further processes.
 
-use corten_model::ExecId;
+use corten_model::{ContainerId, ExecId, Kind};
 
 use super::{ExecRequest, reconcile, resolve, spec};
 use crate::attach::{AttachOptions, Session};
@@ -9,7 +9,8 @@ use crate::db::containers::Container;
 use crate::db::images;
 use crate::engine::random_id;
 use crate::error::Doing;
-use crate::keeper::protocol::{Exec, Reply, Request};
+use crate::exec::Template;
+use crate::keeper::protocol::{Reply, Request};
 use crate::{Engine, Error, Result};
 
 /// The container, if it runs, and a line to its keeper.
@@ -34,39 +35,74 @@ fn asked(line: &mut Line, request: &Request, target: &str) -> Result<Reply> {
 
 /// Opens a session with a running container. The second value says whether it has a terminal.
 pub fn attach(engine: &mut Engine, target: &str, options: AttachOptions) -> Result<(Session, bool)> {
-    let (container, mut line) = running(engine, target).doing("attach to container", target)?;
-    let reply = asked(&mut line, &Request::Attach(options), target).doing("attach to container", target)?;
+    attach_to(engine, target, options).doing("attach to container", target)
+}
+
+fn attach_to(engine: &mut Engine, target: &str, options: AttachOptions) -> Result<(Session, bool)> {
+    let request = Request::Attach(options);
+    let (id, line, reply) = match ask_directly(engine, target, &request)? {
+        Some(answered) => answered,
+        None => {
+            let (container, mut line) = running(engine, target)?;
+            let reply = asked(&mut line, &request, target)?;
+            (container.id, line, reply)
+        }
+    };
     let terminal = matches!(reply, Reply::Attached { terminal: true });
-    Ok((line.into_session(&engine.roots().run, &container.id), terminal))
+    Ok((line.into_session(&engine.roots().run, &id), terminal))
+}
+
+/// Asks the keeper that the run directory knows under this name or whole id. `None`: nobody is known, or has
+/// accepted; nothing was done, and the database knows what is right.
+pub(super) fn ask_directly(
+    engine: &Engine,
+    target: &str,
+    request: &Request,
+) -> Result<Option<(ContainerId, Line, Reply)>> {
+    let Some((id, mut line)) = Line::find(&engine.roots().run, target) else { return Ok(None) };
+    match line.ask(request) {
+        // It ends, it adopted the container, or it is of a version that doesn't know the request.
+        Err(call::Error::Refused(refusal))
+            if matches!(refusal.kind(), Kind::Conflict | Kind::Unsupported) =>
+        {
+            Ok(None)
+        }
+        Err(call::Error::HungUp) => Err(Error::State { name: target.to_owned(), state: "not running" }),
+        reply => Ok(Some((id, line, reply?))),
+    }
 }
 
 /// Starts a process in a running container.
 pub fn exec(engine: &mut Engine, target: &str, request: ExecRequest) -> Result<(ExecId, Option<Session>)> {
-    exec_in(engine, target, &request).doing("run a process in container", target)
+    exec_in(engine, target, request).doing("run a process in container", target)
 }
 
-fn exec_in(engine: &mut Engine, target: &str, request: &ExecRequest) -> Result<(ExecId, Option<Session>)> {
-    let (container, mut line) = running(engine, target)?;
-    engine.timings().mark("keeper connected");
-    let image = images::by_id(engine.database()?.read(), &container.image_id)?;
-    let image = image.ok_or_else(|| Error::NoSuch { what: "image", name: container.image.clone() })?;
-    let profile = super::start::profile(engine, &container.config)?;
-    let mut seccomp = spec::seccomp(&container.config, profile);
-    if request.privileged {
-        seccomp = None;
-    }
+fn exec_in(engine: &mut Engine, target: &str, asked_for: ExecRequest) -> Result<(ExecId, Option<Session>)> {
+    let attach = asked_for.attach;
     let id = ExecId::from_bytes(random_id()?);
-    let process = spec::exec_process(&container.id, &container.config, &image.config.config, request)?;
-    let exec = Request::Exec(Exec {
-        id: id.clone(),
-        process,
-        seccomp,
-        open_stdin: request.attach.is_some_and(|a| a.stdin),
-        attach: request.attach,
-    });
-    let reply = asked(&mut line, &exec, target)?;
+    let request = Request::ExecAsked { id: id.clone(), asked: asked_for };
+    let (container, line, reply) = match ask_directly(engine, target, &request)? {
+        Some(answered) => answered,
+        None => {
+            let Request::ExecAsked { id, asked: asked_for } = request else { unreachable!("made above") };
+            let (container, mut line) = running(engine, target)?;
+            let exec = template(engine, &container)?.exec(id, asked_for);
+            let reply = asked(&mut line, &Request::Exec(exec), target)?;
+            (container.id, line, reply)
+        }
+    };
     engine.timings().mark("exec started");
     let Reply::Started { .. } = reply else { return Err(call::Error::Nonsense(None).into()) };
-    let session = request.attach.map(|_| line.into_session(&engine.roots().run, &container.id));
+    let session = attach.map(|_| line.into_session(&engine.roots().run, &container));
     Ok((id, session))
+}
+
+/// What the container's processes have in common, from its rows.
+fn template(engine: &mut Engine, container: &Container) -> Result<Template> {
+    let config = &container.config;
+    let image = images::by_id(engine.database()?.read(), &container.image_id)?;
+    let image = image.ok_or_else(|| Error::NoSuch { what: "image", name: container.image.clone() })?;
+    let profile = super::start::profile(engine, config)?;
+    let seccomp = spec::seccomp(config, profile);
+    Ok(spec::template(&container.id, config, &image.config.config, seccomp)?)
 }

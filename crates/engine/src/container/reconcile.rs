@@ -141,6 +141,7 @@ fn adopt(engine: &mut Engine, container: &Container) -> Result<Adopted> {
         paused: container.state.status == Status::Paused,
         auto_remove: container.config.auto_remove,
         log,
+        name: Some(container.name.clone()),
     }));
     match reply {
         Ok(_) => Ok(Adopted::ByUs(line)),
@@ -190,6 +191,7 @@ pub fn clean_up(engine: &Engine, id: &ContainerId) -> Result<()> {
         cgroup.kill_all()?;
         cgroup.remove()?;
     }
+    keeper::names::remove_all_of(run, id);
     places::remove(run, id);
     Ok(())
 }

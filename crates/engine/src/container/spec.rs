@@ -10,10 +10,10 @@ use corten_model::security::SecurityOpt;
 use corten_model::user::UserSpec;
 use corten_model::{ContainerId, Invalid};
 use corten_runtime::spec::{
-    Capabilities, ConsoleSize, Device, IdMapping, Linux, Mount, Namespace, NsKind, Process, Rlimit, Root,
-    Spec, User,
+    ConsoleSize, Device, IdMapping, Linux, Mount, Namespace, NsKind, Process, Rlimit, Root, Spec, User,
 };
 
+use crate::exec::{Template, capability_sets, merge};
 use crate::keeper::protocol::Seccomp;
 
 /// The search path of a container whose image and command name none.
@@ -136,14 +136,24 @@ pub fn build(inputs: Inputs<'_>) -> Result<Spec, Invalid> {
 
 /// The container's first process.
 fn process(inputs: &Inputs<'_>) -> Result<Process, Invalid> {
-    let (config, image) = (inputs.config, inputs.image);
     let size = inputs.size.map(|(rows, cols)| ConsoleSize { height: rows, width: cols });
     Ok(Process {
-        terminal: config.tty,
-        console_size: size.filter(|_| config.tty),
-        user: User { name: Some(user(config, image)?), ..User::default() },
+        terminal: inputs.config.tty,
+        console_size: size.filter(|_| inputs.config.tty),
         args: inputs.command.to_vec(),
-        env: environment(inputs.id, config, image),
+        ..base_process(inputs.id, inputs.config, inputs.image)?
+    })
+}
+
+/// What all processes of the container have in common.
+fn base_process(
+    id: &ContainerId,
+    config: &ContainerConfig,
+    image: &ImageDefaults,
+) -> Result<Process, Invalid> {
+    Ok(Process {
+        user: User { name: Some(user(config, image)?), ..User::default() },
+        env: environment(id, config, image),
         cwd: working_dir(config, image),
         capabilities: Some(capability_sets(capabilities(config))),
         rlimits: rlimits(config),
@@ -169,51 +179,21 @@ fn apparmor_profile(config: &ContainerConfig) -> Option<String> {
     })
 }
 
-/// A further process in the same container.
-pub fn exec_process(
+/// What further processes of the container are made of; `seccomp` is its own filter.
+pub fn template(
     id: &ContainerId,
     config: &ContainerConfig,
     image: &ImageDefaults,
-    request: &super::ExecRequest,
-) -> Result<Process, Invalid> {
-    let mut env = environment(id, config, image);
-    if !request.tty {
-        env.retain(|e| e != "TERM=xterm" || image.env.iter().flatten().any(|i| i == e));
-    } else if !env.iter().any(|e| e.starts_with("TERM=")) {
-        env.push("TERM=xterm".into());
-    }
-    merge(&mut env, &request.env);
-    let caps = if request.privileged { CapSet::ALL } else { capabilities(config) };
-    let user = match &request.user {
-        Some(user) => user.clone(),
-        None => user(config, image)?,
-    };
-    let size =
-        request.attach.and_then(|a| a.size).map(|(rows, cols)| ConsoleSize { height: rows, width: cols });
-    Ok(Process {
-        terminal: request.tty,
-        console_size: size.filter(|_| request.tty),
-        user: User { name: Some(user), ..User::default() },
-        args: request.cmd.clone(),
-        env,
-        cwd: request.working_dir.clone().unwrap_or_else(|| working_dir(config, image)),
-        capabilities: Some(capability_sets(caps)),
-        rlimits: rlimits(config),
-        no_new_privileges: config.security.contains(&SecurityOpt::NoNewPrivileges(true))
-            && !request.privileged,
-        apparmor_profile: apparmor_profile(config).filter(|_| !request.privileged),
-        ..Process::default()
-    })
+    seccomp: Option<Seccomp>,
+) -> Result<Template, Invalid> {
+    let process = base_process(id, config, image)?;
+    Ok(Template { process, term_is_ours: term_is_ours(config, image), seccomp })
 }
 
-fn capability_sets(set: CapSet) -> Capabilities {
-    let list: Vec<_> = set.iter().collect();
-    Capabilities {
-        bounding: list.clone(),
-        effective: list.clone(),
-        permitted: list,
-        ..Capabilities::default()
-    }
+/// Whether `TERM` is what we give to a container with a terminal, not the image's or the user's.
+pub fn term_is_ours(config: &ContainerConfig, image: &ImageDefaults) -> bool {
+    let mut typed = image.env.iter().flatten().chain(&config.env);
+    config.tty && !typed.any(|variable| variable == "TERM" || variable.starts_with("TERM="))
 }
 
 fn user(config: &ContainerConfig, image: &ImageDefaults) -> Result<UserSpec, Invalid> {
@@ -237,21 +217,6 @@ pub fn environment(id: &ContainerId, config: &ContainerConfig, image: &ImageDefa
     merge(&mut env, image.env.as_deref().unwrap_or_default());
     merge(&mut env, &config.env);
     env
-}
-
-/// Sets `KEY=value`, and takes away what is named without a value.
-pub fn merge(env: &mut Vec<String>, changes: &[String]) {
-    for change in changes {
-        let key = change.split_once('=').map_or(change.as_str(), |(key, _)| key);
-        let same = |e: &String| e.split_once('=').is_some_and(|(k, _)| k == key);
-        let position = env.iter().position(same);
-        match (position, change.contains('=')) {
-            (Some(at), true) => env[at] = change.clone(),
-            (Some(at), false) => drop(env.remove(at)),
-            (None, true) => env.push(change.clone()),
-            (None, false) => {}
-        }
-    }
 }
 
 fn namespaces(inputs: &Inputs<'_>) -> Vec<Namespace> {

@@ -324,6 +324,8 @@ fn plan(
         auto_remove: config.auto_remove,
         log: engine.config()?.log,
         attach,
+        name: Some(container.name.clone()),
+        term_is_ours: spec::term_is_ours(config, &image.config.config),
     })
 }
 

@@ -6,6 +6,7 @@ use corten_model::ContainerId;
 use corten_model::signal::Signal;
 use corten_model::state::Status;
 
+use super::exec::ask_directly;
 use super::{reconcile, resolve};
 use crate::attach::{Ended, Session};
 use crate::call::{self, Line};
@@ -139,6 +140,10 @@ pub fn kill(engine: &mut Engine, target: &str, signal: Signal) -> Result<()> {
 }
 
 fn kill_resolved(engine: &mut Engine, target: &str, signal: Signal) -> Result<()> {
+    let request = Request::Kill { signal: signal.number() };
+    if signal != Signal::KILL && ask_directly(engine, target, &request)?.is_some() {
+        return Ok(());
+    }
     let container = resolve(engine, target)?;
     let not_running = || Error::State { name: target.to_owned(), state: "not running" };
     let container =
@@ -152,12 +157,17 @@ fn kill_resolved(engine: &mut Engine, target: &str, signal: Signal) -> Result<()
         Err(call::Error::NotThere) => return Err(not_running()),
         other => other?,
     };
-    line.ask(&Request::Kill { signal: signal.number() })?;
+    line.ask(&request)?;
     Ok(())
 }
 
 /// Waits for the end and gives the exit code; returns at once if it isn't running.
 pub fn wait(engine: &mut Engine, target: &str) -> Result<u8> {
+    if let Ok(Some((id, line, _))) = ask_directly(engine, target, &Request::Wait)
+        && let Ended::Exited(exit) = line.into_session(&engine.roots().run, &id).wait()?
+    {
+        return Ok(exit.code);
+    }
     let container = resolve(engine, target)?;
     let gone = || Error::NoSuch { what: "container", name: target.to_owned() };
     let container = reconcile(engine, container)?.ok_or_else(gone)?;

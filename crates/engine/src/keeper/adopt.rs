@@ -12,7 +12,7 @@ use super::protocol::{Adopt, Reply};
 use super::{Keeper, KeeperOptions, answer, end, start};
 
 /// Looks after a container that runs already, to its end.
-pub fn take_over(prepared: start::Prepared, socket: OwnedFd, request: &Adopt) -> io::Result<()> {
+pub fn take_over(mut prepared: start::Prepared, socket: OwnedFd, request: &Adopt) -> io::Result<()> {
     let (run, id) = (prepared.request.run.clone(), prepared.request.id.clone());
     let pidfd = match start::open_process(request.pid, request.ticks) {
         Ok(pidfd) => pidfd,
@@ -37,8 +37,10 @@ pub fn take_over(prepared: start::Prepared, socket: OwnedFd, request: &Adopt) ->
         exit: None,
         adopted: true,
     };
+    prepared.name = start::known_as(&prepared.request, request.name.as_ref());
     // Whether it has a pid namespace of its own isn't known here: killing what is left of its cgroup is right in both.
-    let options = KeeperOptions { sweep: true, auto_remove: request.auto_remove, log: request.log };
+    let options =
+        KeeperOptions { sweep: true, auto_remove: request.auto_remove, log: request.log, template: None };
     let mut keeper = Keeper::new(prepared, process, options)?;
     keeper.pause.asked = request.paused;
     if !request.paused {

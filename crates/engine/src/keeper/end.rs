@@ -187,6 +187,7 @@ impl Keeper {
         self.processes.remove(self.main);
         let request = &self.prepared.request;
         if self.auto_remove {
+            unname(&self.prepared);
             // Its directory is still to be removed: until then the lock says that somebody sees to it.
             let _ = self.prepared.cgroup.remove();
             places::close(&request.run, &request.id);
@@ -225,5 +226,13 @@ pub(super) fn abandon(prepared: &start::Prepared) {
     let request = &prepared.request;
     // A group that can't go now is found by `system check`.
     let _ = prepared.cgroup.remove();
+    unname(prepared);
     places::remove(&request.run, &request.id);
+}
+
+fn unname(prepared: &start::Prepared) {
+    let request = &prepared.request;
+    if let Some(name) = &prepared.name {
+        super::names::remove(&request.run, name, &request.id);
+    }
 }

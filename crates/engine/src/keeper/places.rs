@@ -1,7 +1,7 @@
 //! The run directory of one container: its keeper's socket, its lock, its pipes.
 //!
 //! ```text
-//! <run>/c/<short id>/lock   held (flock) by the keeper while it is responsible for the container
+//! <run>/c/<short id>/lock   held (flock) by the keeper while it is responsible for the container; its whole id
 //!                    sock   where it listens from before the start until the exit is journalled
 //!                    out    FIFO: standard output; the container's side holds it open for reading too
 //!                    err    FIFO: standard error
@@ -124,6 +124,20 @@ fn ask_holder(run: &Path, id: &ContainerId) -> io::Result<Holder> {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
         _ => Ok(Holder::Ends),
     }
+}
+
+/// Writes into the lock that we hold for which container that is: directories know twelve digits of its id.
+pub fn own(lock: &File, id: &ContainerId) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    lock.write_all_at(id.as_str().as_bytes(), 0)
+}
+
+/// The container for which the lock in the directory of `id` was last taken by a keeper.
+pub fn owner(run: &Path, id: &ContainerId) -> Option<ContainerId> {
+    use std::os::unix::fs::FileExt;
+    let mut text = [0; corten_model::id::ID_LEN];
+    File::open(directory(run, id).join("lock")).ok()?.read_exact_at(&mut text, 0).ok()?;
+    std::str::from_utf8(&text).ok()?.parse().ok()
 }
 
 /// Whether somebody holds the lock.

@@ -10,15 +10,16 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use corten_model::ExecId;
 use corten_model::resources::Resources;
 use corten_model::state::Exit;
+use corten_model::{ExecId, Name};
 use corten_runtime::cgroup::DeviceRule;
 use corten_runtime::spec::{Process, Spec};
 use corten_storage::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 
 use crate::attach::AttachOptions;
+use crate::exec::ExecRequest;
 
 /// The version that this binary sends.
 pub const VERSION: u8 = 1;
@@ -159,6 +160,14 @@ pub enum Request {
     Attach(AttachOptions),
     /// Run another process in the container; the caller is subscribed to it.
     Exec(Exec),
+    /// The same, made from what was asked for and the container's first process: the caller knows no more than the
+    /// container's name. A keeper that adopted the container refuses: it doesn't know how that was started.
+    ExecAsked {
+        /// The exec's id.
+        id: ExecId,
+        /// What was asked for.
+        asked: ExecRequest,
+    },
     /// Subscribe to the end alone.
     Wait,
     /// Send a signal to the container's first process.
@@ -238,6 +247,12 @@ pub struct Start {
     pub log: LogLimits,
     /// The streams of the caller.
     pub attach: Option<AttachOptions>,
+    /// The container's name, which leads callers here.
+    #[serde(default)]
+    pub name: Option<Name>,
+    /// `TERM` of the process's environment is what we give to terminals: an exec without one doesn't get it.
+    #[serde(default)]
+    pub term_is_ours: bool,
 }
 
 /// A container that runs without a keeper.
@@ -256,6 +271,9 @@ pub struct Adopt {
     pub auto_remove: bool,
     /// The log's rotation.
     pub log: LogLimits,
+    /// The container's name, which leads callers here.
+    #[serde(default)]
+    pub name: Option<Name>,
 }
 
 /// Namespaces of a process of another container.

@@ -110,6 +110,11 @@ impl Keeper {
             Request::Attach(streams) => self.attach(key, streams),
             Request::Wait => self.attach(key, AttachOptions::default()),
             Request::Exec(exec) => self.exec(key, exec),
+            Request::ExecAsked { id, asked } => {
+                let template = self.template.as_ref().ok_or(Refused::Unknown(None))?;
+                let exec = template.exec(id, asked);
+                self.exec(key, exec)
+            }
             Request::Pause { hold } => {
                 self.check_running()?;
                 self.pause(hold.then_some(key))?;

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use corten_model::Kind;
+use corten_model::{Kind, Name};
 use corten_runtime::cgroup::{self, Cgroup, Limits};
 use corten_runtime::{Fallbacks, Launch, NsKind, Stdio, seccomp};
 use corten_storage::snapshot::Snapshot;
 use rustix::process::{Pid, PidfdFlags};
 
+use super::names;
 use super::places::{self, Pipe};
 use super::process::Process;
 use super::protocol::{Join, Prepare, Seccomp, Start};
@@ -125,6 +126,8 @@ pub struct Prepared {
     pub journal: Option<journal::Writer>,
     /// Its host ids, until the end.
     ids: Claim,
+    /// The name under which it stands in the run directory.
+    pub name: Option<Name>,
 }
 
 /// The cgroup path of a container, below what the host gives us.
@@ -149,7 +152,8 @@ pub fn cgroup_host(
 pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
     let lock =
         places::lock(&request.run, &request.id).map_err(in_run("take the lock"))?.ok_or(Error::Running)?;
-    let made = make_ready(&request);
+    let made = places::own(&lock, &request.id).map_err(in_run("write our id"));
+    let made = made.and_then(|()| make_ready(&request));
     let (listener, host, cgroup, warnings) = match made {
         Ok(made) => made,
         Err(error) => {
@@ -157,8 +161,14 @@ pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
             return Err(error);
         }
     };
-    let (journal, ids) = (None, Claim::default());
-    Ok(Prepared { request, _lock: lock, listener: Some(listener), host, cgroup, warnings, journal, ids })
+    let (listener, journal, ids) = (Some(listener), None, Claim::default());
+    Ok(Prepared { request, _lock: lock, listener, host, cgroup, warnings, journal, ids, name: None })
+}
+
+/// Puts the container's name into the run directory.
+pub fn known_as(request: &Prepare, name: Option<&Name>) -> Option<Name> {
+    // A name that can't be written there is asked of the database.
+    name.filter(|name| names::add(&request.run, name, &request.id).is_ok()).cloned()
 }
 
 fn make_ready(request: &Prepare) -> Result<(OwnedFd, cgroup::Host, Cgroup, Vec<String>), Error> {
@@ -304,6 +314,7 @@ pub fn start(
     request.snapshot.prepare().map_err(Error::Snapshot)?;
     prepared.journal = Some(open_journal(&prepared.request).map_err(Error::Journal)?);
     write_generated(prepared, request).map_err(in_run("write the generated files"))?;
+    prepared.name = known_as(&prepared.request, request.name.as_ref());
     stamp("keeper: writable layer");
     if !prepared.request.rootless {
         prepared.ids = hold_ids(&request.spec).map_err(Error::Ids)?;

@@ -1,6 +1,6 @@
 //! `system check`: everything that a crash can leave, and on demand its removal.
 //!
-//! Rows that say a container runs, run directories without keeper, cgroups of containers that are gone, directories
+//! Rows that say a container runs, run directories and names without keeper, cgroups of containers that are gone, directories
 //! without rows. What runs under a keeper is left alone; so is whatever is younger than the look at it.
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use corten_model::ContainerId;
 use super::{Finding, broken};
 use crate::db::{containers, images, sandboxes, tags, volumes};
 use crate::inside::{self, LiveLists};
-use crate::keeper::places;
+use crate::keeper::{names, places};
 use crate::{Engine, Result, container, journal};
 
 /// A container that is younger may be on its way to its first keeper.
@@ -59,6 +59,7 @@ pub fn check(engine: &mut Engine, repair: bool) -> Result<Vec<Finding>> {
     // The run directory tells where the cgroup is: it goes after it.
     cgroups(&scan, repair, &mut findings)?;
     run_directories(&scan, repair, &mut findings);
+    names_of_ended(engine, repair, &mut findings);
     marks(&scan, repair, &mut findings);
     store(engine, repair, scan, &mut findings)?;
     Ok(findings)
@@ -131,6 +132,20 @@ fn run_directories(scan: &Scan, repair: bool, findings: &mut Vec<Finding>) {
             object: path.display().to_string(),
             repaired: repair,
         });
+    }
+}
+
+/// Names in the run directory of containers that don't run.
+fn names_of_ended(engine: &Engine, repair: bool, findings: &mut Vec<Finding>) {
+    let run = &engine.roots().run;
+    let ended = names::all(run).into_iter().filter(|(_, id)| !places::is_locked(run, id));
+    // Its keeper may have taken it away since.
+    for (name, id) in ended.filter(|(name, id)| names::leads_to(run, name, id)) {
+        if repair {
+            names::remove(run, &name, &id);
+        }
+        let what = "the name of a container that doesn't run".into();
+        findings.push(Finding { what, object: name.to_string(), repaired: repair });
     }
 }
 
