@@ -41,6 +41,8 @@ pub use hello::hello;
 /// Everything is written when this returns: the process may end without running anything else.
 pub fn main(argv: Vec<OsString>) -> u8 {
     let typed_at = timings::Moment::now();
+    // A keeper is made from us as long as we have done next to nothing.
+    corten_sys::young::declare();
     let words = argv.get(1..).unwrap_or_default();
     let (globals, rest) = match global::parse(words) {
         Ok(parsed) => parsed,

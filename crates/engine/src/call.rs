@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use corten_model::{ContainerId, Kind};
+use corten_sys::young;
 
 use crate::attach::Session;
 use crate::keeper::{self, places, protocol};
@@ -97,6 +98,13 @@ impl Error {
     }
 }
 
+/// Both ends of a new line: the caller's and the keeper's.
+fn pair() -> Result<(OwnedFd, OwnedFd), Error> {
+    let (family, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM);
+    let pair = rustix::net::socketpair(family, kind, rustix::net::SocketFlags::CLOEXEC, None);
+    pair.map_err(|e| Error::Spawn(e.into()))
+}
+
 /// A connection to a keeper.
 pub struct Line {
     socket: OwnedFd,
@@ -104,11 +112,23 @@ pub struct Line {
 }
 
 impl Line {
+    /// Makes a keeper for a container with a user namespace of its own: by cloning this process if that is young.
+    ///
+    /// Its executable can be opened through /proc by who may trace it, and its file written by the host's root alone.
+    /// A container that runs as that gets a spawned keeper, whose executable nobody can write.
+    pub fn make() -> Result<Line, Error> {
+        if !young::is_young() {
+            return Line::spawn();
+        }
+        let (ours, theirs) = pair()?;
+        young::clone_self(c"corten-keeper", theirs.as_fd(), keeper::keep)
+            .map_err(|e| Error::Spawn(e.into()))?;
+        Ok(Line { socket: ours, inbox: Vec::new() })
+    }
+
     /// Spawns a keeper; it waits for its first words.
     pub fn spawn() -> Result<Line, Error> {
-        let (family, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM);
-        let pair = rustix::net::socketpair(family, kind, rustix::net::SocketFlags::CLOEXEC, None);
-        let (ours, theirs) = pair.map_err(|e| Error::Spawn(e.into()))?;
+        let (ours, theirs) = pair()?;
         let step = crate::steps::chosen().map(|step| ("CORTEN_STOP_AT", step.to_owned()));
         let environment: Vec<_> = step.into_iter().collect();
         corten_sys::spawn::spawn_self(keeper::PERSONALITY, &[theirs.as_fd()], &environment)

@@ -52,6 +52,9 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an adopted process that ended may stay a zombie: its exit code is told only when its parent reaped it.
 const REAP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long after the start a keeper gives back what the start took: most short-lived containers end before.
+const SLIM_AFTER: Duration = Duration::from_millis(100);
+
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -123,23 +126,30 @@ struct Keeper {
     settle_by: Option<Instant>,
     /// Until when an adopted process that ended may be reaped by whoever its parent is.
     reaped_by: Option<Instant>,
+    /// When it gives back the memory that the start took, unless the container ends before.
+    slim_at: Option<Instant>,
     /// The listener isn't watched: no descriptors are left.
     deaf: bool,
 }
 
 /// The main function of the keeper's process: its caller's socket is the first descriptor that was passed.
 pub fn main() -> u8 {
+    // Nobody is there to be told of a descriptor that is missing.
+    corten_sys::spawn::take_passed(0).map_or(1, keep)
+}
+
+/// The same for a keeper that has its caller's socket.
+pub fn keep(socket: OwnedFd) -> u8 {
     // Executed through a descriptor, it would be called by the descriptor's number.
     let _ = rustix::thread::set_name(c"corten-keeper");
-    match run() {
+    match run(socket) {
         Ok(()) => 0,
         // Nobody is there to be told: whoever asked was told over the socket.
         Err(_) => 1,
     }
 }
 
-fn run() -> io::Result<()> {
-    let socket = corten_sys::spawn::take_passed(0)?;
+fn run(socket: OwnedFd) -> io::Result<()> {
     let mut stamps = Stamps::default();
     stamps.mark("keeper: main");
     let Some(Request::Prepare(request)) = receive(&socket)? else { return Ok(()) };
@@ -247,7 +257,7 @@ fn begin(
 
 /// The boot's id: pids mean nothing in another one.
 pub fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let id = corten_sys::kernel_file::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim_end().to_owned()
 }
 
@@ -294,6 +304,7 @@ impl Keeper {
             settled: false,
             settle_by: None,
             reaped_by: None,
+            slim_at: Some(Instant::now() + SLIM_AFTER),
             deaf: false,
         };
         keeper.watch_process(main)?;
@@ -468,7 +479,7 @@ impl Keeper {
     fn timeout(&self) -> Option<Duration> {
         let stuck = self.clients.iter().filter_map(Client::patience_ends).min();
         let sweep = self.sweeping.is_some().then_some(self.sweep_at);
-        let all = [self.stopping.kill_at, self.settling(), self.reaped_by, stuck, sweep];
+        let all = [self.stopping.kill_at, self.settling(), self.reaped_by, self.slim_at, stuck, sweep];
         let until = all.into_iter().flatten().min()?;
         Some(until.saturating_duration_since(Instant::now()))
     }
@@ -478,6 +489,10 @@ impl Keeper {
         if self.stopping.kill_at.is_some_and(|at| at <= Instant::now()) {
             self.stopping.kill_at = None;
             self.kill_everything();
+        }
+        if self.slim_at.is_some_and(|at| at <= Instant::now()) {
+            self.slim_at = None;
+            corten_sys::slim::give_back();
         }
         if self.reaped_by.is_some_and(|at| at <= Instant::now()) {
             self.process_ended(self.main);

@@ -30,6 +30,16 @@ pub fn database_may_open() -> bool {
     !FORKED.load(Ordering::SeqCst)
 }
 
+/// Whether this process, or the one that it was forked from, ever opened an SQLite database.
+pub fn database_was_opened() -> bool {
+    DATABASE_OPENED.load(Ordering::SeqCst)
+}
+
+/// Notes that this process was forked.
+pub(crate) fn note_forked() {
+    FORKED.store(true, Ordering::SeqCst);
+}
+
 /// What a child is born into.
 #[derive(Debug, Clone, Copy)]
 pub struct CloneInto<'a> {
@@ -76,10 +86,7 @@ struct CloneArgs {
 /// # Panics
 /// If a database was ever opened in this process (see [`database_may_open`]): that is a fault of the caller's order.
 pub fn clone3(into: CloneInto<'_>) -> Result<Forked, Errno> {
-    assert!(
-        !DATABASE_OPENED.load(Ordering::SeqCst),
-        "a process that opened a database forks: SQLite's locks would be lost"
-    );
+    assert!(!database_was_opened(), "a process that opened a database forks: SQLite's locks would be lost");
     let mut pidfd: libc::c_int = -1;
     let mut arguments = CloneArgs {
         flags: u64::from(into.namespaces.bits()) | libc::CLONE_PIDFD as u64,
@@ -101,7 +108,7 @@ pub fn clone3(into: CloneInto<'_>) -> Result<Forked, Errno> {
         unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, std::mem::size_of::<CloneArgs>()) };
     match result {
         0 => {
-            FORKED.store(true, Ordering::SeqCst);
+            note_forked();
             Ok(Forked::Child)
         }
         pid if pid > 0 => {
@@ -156,6 +163,12 @@ pub fn reset_signals() {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
+}
+
+/// Ignores SIGPIPE, as the standard library does for each program of ours: a write says that nobody reads.
+pub fn ignore_pipe_signal() {
+    // SAFETY: to ignore a signal runs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
 /// Blocks every signal that can be blocked, for a process that takes them with [`wait_signal`].

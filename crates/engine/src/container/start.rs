@@ -36,8 +36,8 @@ const PROFILE_MAX_BYTES: u64 = 4 << 20;
 pub fn run(engine: &mut Engine, request: CreateRequest, attach: Option<AttachOptions>) -> Result<Started> {
     let image_name = request.image.clone();
     let checked = create::check(request).doing("run", &image_name)?;
-    let line = Line::spawn()?;
-    engine.timings().mark("keeper spawned");
+    let line = if checked.host_userns { Line::spawn()? } else { Line::make()? };
+    engine.timings().mark("keeper made");
     let host_devices = devices::resolve(&checked.request.config).doing("run", &image_name)?;
     let (container, image) = create_for(engine, checked).doing("run", &image_name)?;
     crate::steps::reached("cli.created");
