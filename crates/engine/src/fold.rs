@@ -75,7 +75,9 @@ fn fold_once(
         let mut outcome = Outcome::Keep;
         for line in &lines {
             outcome = apply(&mut state, line, container.config.auto_remove);
-            record(transaction, &container, line)?;
+        }
+        for line in &lines {
+            record(transaction, &container, line, &outcome)?;
         }
         if outcome == Outcome::Remove {
             return Ok((Folded::Gone(remove_rows(transaction, &container, true)?), 0..0));
@@ -125,17 +127,26 @@ fn apply(state: &mut State, line: &Line, auto_remove: bool) -> Outcome {
 }
 
 /// The events and the rows beside the container's own that a line brings.
-fn record(connection: &rusqlite::Connection, container: &Container, line: &Line) -> Result<()> {
+///
+/// What is only for the container's own row is left out if that goes in the same transaction.
+fn record(
+    connection: &rusqlite::Connection,
+    container: &Container,
+    line: &Line,
+    outcome: &Outcome,
+) -> Result<()> {
     let mut attributes =
         BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
     let action = match &line.event {
         Event::Started { external, .. } => {
-            containers::set_external(connection, &container.id, &external.to_string())?;
+            if *outcome == Outcome::Keep {
+                containers::set_external(connection, &container.id, &external.to_string())?;
+            }
             "start"
         }
         Event::Exited { code, .. } => {
             // Whatever ran in it ended with it; a keeper that was killed couldn't say so of its execs.
-            if !container.config.auto_remove {
+            if *outcome == Outcome::Keep {
                 containers::finish_all_execs(connection, &container.id)?;
             }
             attributes.insert("exitCode", code.to_string());
@@ -156,6 +167,12 @@ fn record(connection: &rusqlite::Connection, container: &Container, line: &Line)
         }
     };
     Ok(events::record(connection, line.time_ns, "container", action, container.id.as_str(), &attributes)?)
+}
+
+/// Compiles the statements of a removal, for whoever waits for the end of a `--rm` container anyway.
+pub fn prepare_removal(database: &Database) {
+    containers::prepare_removal(database.read());
+    sandboxes::prepare_removal(database.read());
 }
 
 /// Removes a container's row, its sandbox if it was the last in it, and on demand its anonymous volumes' rows.

@@ -7,6 +7,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use corten_sys::kernel_file;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
@@ -128,14 +129,14 @@ fn running(launch: &ExecLaunch<'_>) -> Result<(), StartError> {
 /// The pid of a pidfd; -1 if it has ended, 0 if it is of another pid namespace.
 fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32, Failure> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
-    let text = std::fs::read_to_string(&path).map_err(at_io(Step::Inspect, &path))?;
+    let text = kernel_file::read(&path).map_err(at_io(Step::Inspect, &path))?;
     let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
     pid.ok_or_else(|| Failure::because(Step::Inspect, path, Errno::INVAL, "it is not a pidfd"))
 }
 
 /// Whether the group at `directory` is frozen, by version 1 or 2; one without a freezer isn't.
 fn is_frozen(directory: &Path) -> bool {
-    let reads = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap_or_default();
+    let reads = |file: &str| kernel_file::read(directory.join(file)).unwrap_or_default();
     matches!(reads("freezer.state").trim(), "FROZEN" | "FREEZING") || reads("cgroup.freeze").trim() == "1"
 }
 

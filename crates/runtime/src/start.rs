@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use corten_model::idmap::IdMap;
-use corten_sys::process;
+use corten_sys::{kernel_file, process};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::UnshareFlags;
@@ -95,6 +95,8 @@ pub struct Launch<'a> {
     pub fallbacks: Fallbacks,
     /// Is told each stage as it is reached, in both processes.
     pub trace: Option<&'a dyn Fn(&'static str)>,
+    /// Is called once while the child is on its way to its program and the parent would only wait for it.
+    pub meanwhile: Option<&'a dyn Fn()>,
 }
 
 /// A process that became its program.
@@ -159,7 +161,7 @@ pub(crate) fn finish(
     let pid = child.pid();
     // It can't be reaped by others than us: the pid is still its own, even if it has ended.
     let path = format!("/proc/{pid}/stat");
-    let stat = std::fs::read_to_string(&path).map_err(at_io(Step::Inspect, &path))?;
+    let stat = kernel_file::read(&path).map_err(at_io(Step::Inspect, &path))?;
     let start_time_ticks =
         process::start_time_ticks(&stat).ok_or_else(|| Failure::new(Step::Inspect, path, Errno::PROTO))?;
     Ok(Started { pid, pidfd: child.release(), start_time_ticks, terminal, warnings, external })
@@ -257,6 +259,9 @@ impl Parent<'_> {
             if matches!(step, ParentStep::Clone { .. }) && self.plan.in_userns && !self.plan.writes_maps {
                 self.enter_userns(pid)?;
             }
+        }
+        if let Some(meanwhile) = self.launch.meanwhile {
+            meanwhile();
         }
         let (terminal, mut warnings) = await_exec(&self.channel)?;
         stamp(self.launch, "started");

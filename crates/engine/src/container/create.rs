@@ -65,21 +65,33 @@ pub(super) fn check(request: CreateRequest) -> Result<Checked> {
 /// Makes a container.
 pub fn create(engine: &mut Engine, request: CreateRequest) -> Result<Created> {
     let image_name = request.image.clone();
-    let checked = check(request).doing("create a container of", &image_name)?;
-    let (container, _) = insert(engine, checked, false).doing("create a container of", &image_name)?;
+    let mut checked = check(request).doing("create a container of", &image_name)?;
+    complete(engine, &mut checked).doing("create a container of", &image_name)?;
+    let (container, _) = insert(engine, checked, None).doing("create a container of", &image_name)?;
     Ok(Created { id: container.id, name: container.name, warnings: Vec::new() })
 }
 
-/// Makes the rows. With `starting`, the sandbox gets its ids in the same transaction.
-pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> Result<(Container, Image)> {
-    let Checked { mut request, host_userns, powers } = checked;
-    defaults::fill(&mut request.config, &engine.config()?.container);
+/// Fills in what the configuration says of containers that don't say it themselves.
+pub(super) fn complete(engine: &mut Engine, checked: &mut Checked) -> Result<()> {
+    defaults::fill(&mut checked.request.config, &engine.config()?.container);
+    Ok(())
+}
+
+/// Makes the rows. With `starting`, the id under which a keeper waits for it already, the sandbox gets its ids in the
+/// same transaction.
+pub(super) fn insert(
+    engine: &mut Engine,
+    checked: Checked,
+    starting: Option<ContainerId>,
+) -> Result<(Container, Image)> {
+    let Checked { request, host_userns, powers } = checked;
     let image = image::resolve(engine, &request.image)?;
     let command = spec::command(&request.config, &image.config.config);
     if command.is_empty() {
         return Err(Error::NoCommand(request.image));
     }
-    let id = ContainerId::from_bytes(random_id()?);
+    let is_starting = starting.is_some();
+    let id = starting.map_or_else(|| random_id().map(ContainerId::from_bytes), Ok)?;
     let now = journal::now_ns();
     let sandbox = sandbox_of(engine, &request.config)?;
     let own_sandbox = sandbox.is_none();
@@ -97,7 +109,7 @@ pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> R
         journal_offset: 0,
     };
     let volumes = wanted_volumes(engine, &container, &image)?;
-    let needs_ids = starting && !host_userns && !engine.is_rootless();
+    let needs_ids = is_starting && !host_userns && !engine.is_rootless();
     let pool = if needs_ids { Some(crate::ids::pool(engine)?) } else { None };
     let typed_name = request.name.is_some();
     // Bytes before rows; what has no row in the end goes again.
@@ -118,7 +130,7 @@ pub(super) fn insert(engine: &mut Engine, checked: Checked, starting: bool) -> R
             volumes::attach(transaction, &container.id, &id, target)?;
         }
         let ids_for = pool.as_ref().map(|pool| (&image, pool));
-        let claim = match starting {
+        let claim = match is_starting {
             true => super::start::mark_wanted(transaction, &container, ids_for)?,
             false => Claim::default(),
         };

@@ -8,19 +8,21 @@ use corten_model::capability::CapSet;
 use corten_model::container::ContainerConfig;
 use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX, IdMap};
 use corten_model::mount::MountSource;
+use corten_model::resources::Resources;
 use corten_model::security::SecurityOpt;
 use corten_model::user::IdOrName;
 use corten_runtime::seccomp;
 use corten_runtime::spec::NsKind;
 use corten_storage::snapshot::Snapshot;
 
-use super::create::{self, Checked};
+use super::create;
 use super::{CreateRequest, Started, devices, join, reconcile, spec};
 use crate::attach::AttachOptions;
 use crate::call::Line;
 use crate::db::containers::{self, Container};
 use crate::db::images::Image;
 use crate::db::{images, sandboxes, volumes};
+use crate::engine::random_id;
 use crate::error::{Doing, OnFile};
 use crate::ids::registry::{self, Claim};
 use crate::keeper::places;
@@ -35,29 +37,26 @@ const PROFILE_MAX_BYTES: u64 = 4 << 20;
 /// The keeper is spawned before the database is opened: it makes the cgroup while the image is looked up.
 pub fn run(engine: &mut Engine, request: CreateRequest, attach: Option<AttachOptions>) -> Result<Started> {
     let image_name = request.image.clone();
-    let checked = create::check(request).doing("run", &image_name)?;
+    let mut checked = create::check(request).doing("run", &image_name)?;
     let line = if checked.host_userns { Line::spawn()? } else { Line::make()? };
     engine.timings().mark("keeper made");
+    create::complete(engine, &mut checked).doing("run", &image_name)?;
     let host_devices = devices::resolve(&checked.request.config).doing("run", &image_name)?;
-    let (container, image) = create_for(engine, checked).doing("run", &image_name)?;
+    let id = ContainerId::from_bytes(random_id()?);
+    // What it makes ready goes again if no row comes to be: we hang up then, and so we do if we are killed.
+    let resources = &checked.request.config.resources;
+    line.say(&prepare(engine, &id, resources, &host_devices, false)).map_err(Error::from)?;
+    let (container, image) = create::insert(engine, checked, Some(id.clone())).doing("run", &image_name)?;
     crate::steps::reached("cli.created");
     let auto_remove = container.config.auto_remove;
-    let (id, name) = (container.id.clone(), container.name.clone());
-    let launched = match line.say(&prepare(engine, &container, &host_devices, false)) {
-        Ok(()) => launch(engine, container, &image, line, host_devices, attach),
-        Err(error) => Err(error.into()),
-    };
-    match launched {
+    let name = container.name.clone();
+    match launch(engine, container, &image, line, host_devices, attach) {
         Ok(started) => Ok(started),
         Err(error) => {
             give_up(engine, &id, auto_remove)?;
             Err(error).doing("start container", name.as_str())
         }
     }
-}
-
-fn create_for(engine: &mut Engine, checked: Checked) -> Result<(Container, Image)> {
-    create::insert(engine, checked, true)
 }
 
 /// Starts a container that is made or has ended.
@@ -101,7 +100,7 @@ fn start_stopped(
     let mut line = Line::spawn()?;
     let host_devices = devices::resolve(&container.config)?;
     // From its answer on the keeper holds the lock: the row and the ids that follow are ours alone to change.
-    match line.ask(&prepare(engine, &container, &host_devices, true)) {
+    match line.ask(&prepare(engine, &container.id, &container.config.resources, &host_devices, true)) {
         Err(error) if error.kind() == corten_model::Kind::Conflict => return Ok(None),
         reply => drop(reply?),
     }
@@ -218,16 +217,17 @@ fn take_back(engine: &mut Engine, id: &ContainerId, remove: bool) -> Result<bool
 /// The first words to a new keeper.
 fn prepare(
     engine: &Engine,
-    container: &Container,
+    id: &ContainerId,
+    resources: &Resources,
     host_devices: &devices::Resolved,
     confirm: bool,
 ) -> Request {
     Request::Prepare(Prepare {
-        id: container.id.clone(),
+        id: id.clone(),
         data: engine.roots().data.clone(),
         run: engine.roots().run.clone(),
         rootless: engine.is_rootless(),
-        resources: container.config.resources.clone().completed(),
+        resources: resources.clone().completed(),
         devices: host_devices.rules.clone(),
         adopt: false,
         confirm,
@@ -263,6 +263,10 @@ fn launch(
         session.settles = container.config.auto_remove;
         session
     });
+    if container.config.auto_remove && session.is_some() {
+        // The app takes longer to begin than this, and its end is told that much sooner.
+        crate::fold::prepare_removal(engine.database()?);
+    }
     Ok(Started { id: container.id, session, warnings })
 }
 

@@ -182,10 +182,12 @@ fn mount_names(config: &ContainerConfig) -> Vec<&str> {
 
 /// The container with this full id.
 pub fn by_id(connection: &Connection, id: &ContainerId) -> Result<Option<Container>> {
-    let query = format!("SELECT {COLUMNS} FROM containers WHERE id = ?1");
-    doing("look a container up", connection.query_row(&query, [id.as_str()], raw).optional())?
-        .map(parse)
-        .transpose()
+    let found = || connection.prepare_cached(&by_id_query())?.query_row([id.as_str()], raw).optional();
+    doing("look a container up", found())?.map(parse).transpose()
+}
+
+fn by_id_query() -> String {
+    format!("SELECT {COLUMNS} FROM containers WHERE id = ?1")
 }
 
 /// Containers that `target` can mean: the one of that id, else of that name, else those whose id begins with it.
@@ -398,10 +400,18 @@ pub fn set_external(connection: &Connection, id: &ContainerId, external: &str) -
 
 /// Removes a container's row, and those that hang on it.
 pub fn remove(connection: &Connection, id: &ContainerId) -> Result<bool> {
-    Ok(doing(
-        "remove a container",
-        connection.execute("DELETE FROM containers WHERE id = ?1", [id.as_str()]),
-    )? > 0)
+    let removed = || connection.prepare_cached(DELETE)?.execute([id.as_str()]);
+    Ok(doing("remove a container", removed())? > 0)
+}
+
+const DELETE: &str = "DELETE FROM containers WHERE id = ?1";
+
+/// Compiles what a removal needs.
+pub fn prepare_removal(connection: &Connection) {
+    for statement in [by_id_query().as_str(), DELETE] {
+        // What is wrong with it is told when it runs.
+        drop(connection.prepare_cached(statement));
+    }
 }
 
 /// Inserts an exec that started.

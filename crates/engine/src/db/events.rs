@@ -20,7 +20,9 @@ pub fn record(
 ) -> Result<()> {
     let attributes = serde_json::to_string(attributes).expect("a map of strings is JSON");
     let insert = "INSERT INTO events (time_ns, kind, action, object, attributes) VALUES (?1, ?2, ?3, ?4, ?5)";
-    doing("record an event", connection.execute(insert, params![time_ns, kind, action, object, attributes]))?;
+    let values = params![time_ns, kind, action, object, attributes];
+    let recorded = || connection.prepare_cached(insert)?.execute(values);
+    doing("record an event", recorded())?;
     let seq = connection.last_insert_rowid();
     if seq % 64 == 0 {
         doing("drop old events", connection.execute("DELETE FROM events WHERE seq <= ?1", [seq - KEPT]))?;

@@ -85,10 +85,18 @@ pub fn release_range(connection: &Connection, id: &SandboxId) -> Result<()> {
 
 /// Removes the sandbox if no container belongs to it any more.
 pub fn remove_if_empty(connection: &Connection, id: &SandboxId) -> Result<()> {
-    let delete =
-        "DELETE FROM sandboxes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM containers WHERE sandbox = ?1)";
-    doing("remove a sandbox", connection.execute(delete, [id.as_str()]))?;
+    let removed = || connection.prepare_cached(DELETE)?.execute([id.as_str()]);
+    doing("remove a sandbox", removed())?;
     Ok(())
+}
+
+const DELETE: &str =
+    "DELETE FROM sandboxes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM containers WHERE sandbox = ?1)";
+
+/// Compiles what a removal needs.
+pub fn prepare_removal(connection: &Connection) {
+    // What is wrong with it is told when it runs.
+    drop(connection.prepare_cached(DELETE));
 }
 
 #[cfg(test)]

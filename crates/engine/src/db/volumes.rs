@@ -83,7 +83,7 @@ pub fn of_container(connection: &Connection, container: &ContainerId) -> Result<
     let query = format!(
         "SELECT {COLUMNS}, target FROM volumes JOIN container_volumes ON volume = id WHERE container = ?1 ORDER BY target"
     );
-    let mut statement = doing("list a container's volumes", connection.prepare(&query))?;
+    let mut statement = doing("list a container's volumes", connection.prepare_cached(&query))?;
     let rows = statement.query_map([container.as_str()], |row| Ok((raw(row)?, row.get::<_, String>(5)?)));
     let mut volumes = Vec::new();
     for row in doing("list a container's volumes", rows)? {

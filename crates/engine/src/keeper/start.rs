@@ -181,7 +181,8 @@ fn make_ready(request: &Prepare) -> Result<(OwnedFd, cgroup::Host, Cgroup, Vec<S
         return Ok((listener, host, cgroup, Vec::new()));
     }
     let host = cgroup::Host::detect().map_err(Error::Cgroup)?;
-    let own = std::fs::read("/proc/self/cgroup").map_err(in_run("read our own cgroup for"))?;
+    let own =
+        corten_sys::kernel_file::read("/proc/self/cgroup").map_err(in_run("read our own cgroup for"))?;
     let origin = places::directory(&request.run, &request.id).join(ORIGIN);
     std::fs::write(origin, own).map_err(in_run("note our own cgroup"))?;
     for pipe in [Pipe::Out, Pipe::Err] {
@@ -277,7 +278,7 @@ pub fn open_process(pid: i32, ticks: u64) -> io::Result<OwnedFd> {
     let number = Pid::from_raw(pid).ok_or_else(not_found)?;
     let pidfd = rustix::process::pidfd_open(number, PidfdFlags::empty())?;
     // Read after the pidfd is open: the process it stands for had this pid then.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let stat = corten_sys::kernel_file::read(format!("/proc/{pid}/stat"))?;
     if corten_sys::process::start_time_ticks(&stat) == Some(ticks) { Ok(pidfd) } else { Err(not_found()) }
 }
 
@@ -333,6 +334,10 @@ pub fn start(
         };
         open().map_err(in_run("open a pipe"))?
     };
+    // The caller's session, cron job or service may end and take its group along. It is left when the child, which was
+    // born in it, has joined its own and nothing is to be done but to wait.
+    let left = std::cell::RefCell::new(None);
+    let leave = || drop(left.replace(Some(prepared.host.leave_for_keeper(prepared.cgroup.path()))));
     let started = corten_runtime::start(Launch {
         spec: &request.spec,
         rootless: prepared.request.rootless,
@@ -345,13 +350,12 @@ pub fn start(
         seccomp: filter.as_ref(),
         fallbacks: Fallbacks::default(),
         trace: Some(stamp),
+        meanwhile: Some(&leave),
     })?;
     stamp("app runs");
     // Counts only if this keeper is killed; then the next one's lock is late at worst.
     let _ = prepared.ids.note(started.pid, started.start_time_ticks);
-    // The caller's session, cron job or service may end and take its group along. It is done beside the app's first
-    // steps: no start waits for it.
-    if let Err(error) = prepared.host.leave_for_keeper(prepared.cgroup.path()) {
+    if let Some(error) = left.into_inner().and_then(Result::err) {
         prepared.warnings.push(format!("its keeper stays in the caller's control group: {error}"));
     }
     into_process(started, ours, None).map_err(in_run("watch the process"))

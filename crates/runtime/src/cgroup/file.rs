@@ -1,5 +1,6 @@
 //! Files and directories of groups: each call names its object when it fails.
 
+use corten_sys::kernel_file;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -23,7 +24,7 @@ pub(super) fn check_path(path: &str) -> Result<(), Error> {
 }
 
 pub(super) fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })
+    kernel_file::read(path).map_err(|source| Error::Read { path: path.into(), source })
 }
 
 pub(super) fn open_write(path: &Path) -> Result<OwnedFd, Error> {

@@ -33,7 +33,7 @@ pub fn write(pid: i32, map: &IdMap, rootless: bool) -> Result<(), StartError> {
 pub fn read(pid: i32) -> Result<IdMap, StartError> {
     let get = |file: &str| -> Result<Vec<Extent>, StartError> {
         let path = format!("/proc/{pid}/{file}");
-        let text = fs::read_to_string(&path).map_err(at_io(Step::Inspect, path))?;
+        let text = corten_sys::kernel_file::read(&path).map_err(at_io(Step::Inspect, path))?;
         Ok(text.lines().filter_map(extent).collect())
     };
     Ok(IdMap { uids: get("uid_map")?, gids: get("gid_map")? })

@@ -71,6 +71,7 @@ fn rounds(name: &str, world: &World, spec: &corten_runtime::spec::Spec) {
             seccomp: world.seccomp.as_ref(),
             fallbacks: world.fallbacks,
             trace: Some(&trace),
+            meanwhile: None,
         })
         .unwrap();
         let time = begin.elapsed().as_micros();

@@ -148,6 +148,7 @@ impl World {
             seccomp: self.seccomp.as_ref(),
             fallbacks: self.fallbacks,
             trace: Some(&trace),
+            meanwhile: None,
         })
     }
 
