@@ -38,6 +38,7 @@ pub fn run(words: &[String]) -> Outcome {
 fn outside(size: &str) -> Outcome {
     dist::build()?;
     floor()?;
+    debian_12()?;
     let peers = Peers::new()?;
     peers.make()?;
     peers.up()?;
@@ -46,6 +47,28 @@ fn outside(size: &str) -> Outcome {
     let below = own.strip_prefix(project::root()).context("find xtask below the project")?;
     let inside = format!("/src/{}", below.display());
     peers.inside(&[inside.as_str(), "bench", "inside", "start", size])?.check()
+}
+
+/// Fetches Debian 12's crun, against which the targets were set. On another Debian its archive doesn't have that one:
+/// then only today's is compared.
+fn debian_12() -> Outcome {
+    let place = project::root().join(crun::DEBIAN_12);
+    if place.join("usr/bin/crun").exists() {
+        return Ok(());
+    }
+    let packages = place.with_extension("debs");
+    std::fs::create_dir_all(&packages).context("make a directory for packages")?;
+    let fetched = ["crun=1.8.1*", "libyajl2"].iter().try_for_each(|package| {
+        Program::new("apt-get").args(["download", package]).directory(&packages).quiet().check()
+    });
+    if let Err(failure) = fetched {
+        eprintln!("without Debian 12's crun: {failure}");
+        return Ok(());
+    }
+    for package in std::fs::read_dir(&packages).context("list the packages")?.flatten() {
+        Program::new("dpkg-deb").arg("-x").arg(package.path()).arg(&place).quiet().check()?;
+    }
+    std::fs::remove_dir_all(&packages).context("remove the packages")
 }
 
 /// Builds the raw limit: the same namespaces and one exec, by a static program of the tests.

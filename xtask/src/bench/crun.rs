@@ -10,21 +10,77 @@ use crate::failure::{Context, Failure, Outcome};
 /// First host id of the user namespace; any range that nobody uses.
 const HOST_ID: u32 = 700_000;
 
+/// Where set-up puts Debian 12's crun, below the project.
+pub const DEBIAN_12: &str = "target/bench/crun-1.8.1";
+/// Its shared libraries that today's Debian may lack.
+const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+
+/// Which crun, and what it says its version is.
+#[derive(Debug, Clone)]
+pub struct Which {
+    program: PathBuf,
+    libraries: Option<PathBuf>,
+    /// Its name for the report.
+    pub name: String,
+}
+
+impl Which {
+    /// The one of the machine.
+    pub fn installed() -> Outcome<Self> {
+        Self::new(PathBuf::from("crun"), None)
+    }
+
+    /// The one that set-up put below `project`. `None`: it isn't there.
+    pub fn of_debian_12(project: &Path) -> Outcome<Option<Self>> {
+        let dir = project.join(DEBIAN_12);
+        if !dir.join("usr/bin/crun").exists() {
+            return Ok(None);
+        }
+        Self::new(dir.join("usr/bin/crun"), Some(dir.join(LIBRARIES))).map(Some)
+    }
+
+    fn new(program: PathBuf, libraries: Option<PathBuf>) -> Outcome<Self> {
+        let mut which = Self { program, libraries, name: String::new() };
+        let said = which.command().arg("--version").output().context("run crun")?;
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        let version = text.split_whitespace().nth(2).filter(|_| said.status.success());
+        let why =
+            || Failure::new(format!("`crun --version`: {text}{}", String::from_utf8_lossy(&said.stderr)));
+        which.name = format!("crun {}", version.ok_or_else(why)?);
+        Ok(which)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(libraries) = &self.libraries {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        command
+    }
+}
+
 /// A bundle, and where crun keeps its state.
 pub struct Crun {
+    which: Which,
     bundle: PathBuf,
     state: PathBuf,
 }
 
 impl Crun {
     /// What `crun spec` says, and nothing more: no limits, no filter, no user namespace.
-    pub fn plain(dir: &Path, rootfs: &Path, args: &[&str]) -> Outcome<Self> {
-        Self::new(dir, rootfs, args, |_| Ok(()))
+    pub fn plain(which: &Which, dir: &Path, rootfs: &Path, args: &[&str]) -> Outcome<Self> {
+        Self::new(which, dir, rootfs, args, |_| Ok(()))
     }
 
     /// With limits, Docker's seccomp profile, and a user namespace of 65,536 ids.
-    pub fn with_duties(dir: &Path, rootfs: &Path, args: &[&str], profile: &Path) -> Outcome<Self> {
-        Self::new(dir, rootfs, args, |config| {
+    pub fn with_duties(
+        which: &Which,
+        dir: &Path,
+        rootfs: &Path,
+        args: &[&str],
+        profile: &Path,
+    ) -> Outcome<Self> {
+        Self::new(which, dir, rootfs, args, |config| {
             let text = std::fs::read_to_string(profile).context("read the seccomp profile")?;
             let profile: Value = serde_json::from_str(&text).context("understand the seccomp profile")?;
             let linux = &mut config["linux"];
@@ -44,13 +100,14 @@ impl Crun {
     }
 
     fn new(
+        which: &Which,
         dir: &Path,
         rootfs: &Path,
         args: &[&str],
         change: impl FnOnce(&mut Value) -> Outcome,
     ) -> Outcome<Self> {
         std::fs::create_dir_all(dir).context("make a bundle")?;
-        let said = Command::new("crun").arg("spec").current_dir(dir).output().context("run crun")?;
+        let said = which.command().arg("spec").current_dir(dir).output().context("run crun")?;
         if !said.status.success() {
             return Err(Failure::new(format!("`crun spec`: {}", String::from_utf8_lossy(&said.stderr))));
         }
@@ -63,11 +120,11 @@ impl Crun {
         config["root"] = json!({ "path": rootfs, "readonly": false });
         change(&mut config)?;
         std::fs::write(&file, config.to_string()).context("write the bundle")?;
-        Ok(Self { bundle: dir.to_path_buf(), state: dir.join("state") })
+        Ok(Self { which: which.clone(), bundle: dir.to_path_buf(), state: dir.join("state") })
     }
 
     fn crun(&self, words: &[&str]) -> Outcome {
-        let mut command = Command::new("crun");
+        let mut command = self.which.command();
         command.arg("--root").arg(&self.state).args(words).stdin(Stdio::null()).stdout(Stdio::null());
         let output = command.stderr(Stdio::null()).status().context("run crun")?;
         if output.success() {

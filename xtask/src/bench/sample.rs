@@ -59,7 +59,7 @@ pub struct Rounds {
 }
 
 /// One thing to be timed: a name and what to do.
-pub type Entrant<'a> = (&'a str, Box<dyn FnMut() -> Outcome + 'a>);
+pub type Entrant<'a> = (String, Box<dyn FnMut() -> Outcome + 'a>);
 
 /// Times all of them, each once a round. Every other round goes backwards, so that nobody always runs after the
 /// same one; before each, `settle` waits until the one before has left no work behind.
@@ -106,7 +106,7 @@ mod tests {
         let entrant = |name: &'static str| -> Entrant<'_> {
             let seen = &seen;
             (
-                name,
+                name.into(),
                 Box::new(move || {
                     seen.borrow_mut().push_str(name);
                     Ok(())

@@ -5,13 +5,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::corten::{Store, memory_kib};
-use super::crun::Crun;
+use super::crun::{Crun, Which};
 use super::report::Report;
 use super::sample::{Entrant, Rounds, Sample, in_turn};
 use crate::failure::{Context, Failure, Outcome};
 use crate::machine;
 use crate::program::Program;
 
+const PROJECT: &str = "/src";
 const BINARY: &str = "/src/target/dist/corten";
 const FLOOR: &str = "/src/target/release/floor";
 const PROFILE: &str = "/src/crates/runtime/src/seccomp/default.json";
@@ -53,10 +54,27 @@ struct Bench {
     size: Size,
     ours: Store,
     rootless: Store,
+    cruns: Vec<Yardstick>,
+    rootfs: PathBuf,
+}
+
+/// One crun with a bundle for each thing that it is compared in.
+struct Yardstick {
+    name: String,
     plain: Crun,
     duties: Crun,
     sleeping: Crun,
-    rootfs: PathBuf,
+}
+
+impl Yardstick {
+    fn new(which: &Which, dir: &Path, rootfs: &Path) -> Outcome<Self> {
+        Ok(Self {
+            name: which.name.clone(),
+            plain: Crun::plain(which, &dir.join("plain"), rootfs, &["true"])?,
+            duties: Crun::with_duties(which, &dir.join("duties"), rootfs, &["true"], Path::new(PROFILE))?,
+            sleeping: Crun::plain(which, &dir.join("sleeping"), rootfs, &["sleep", "10000"])?,
+        })
+    }
 }
 
 impl Bench {
@@ -69,10 +87,13 @@ impl Bench {
         for store in [&ours, &rootless] {
             store.run(&["import", &tar, "busybox"])?;
         }
-        let plain = Crun::plain(&dir.join("plain"), &rootfs, &["true"])?;
-        let duties = Crun::with_duties(&dir.join("duties"), &rootfs, &["true"], Path::new(PROFILE))?;
-        let sleeping = Crun::plain(&dir.join("sleeping"), &rootfs, &["sleep", "10000"])?;
-        Ok(Self { size, ours, rootless, plain, duties, sleeping, rootfs })
+        // The targets were set against Debian 12's; today's shows where others have come to since.
+        let installed = Some(Which::installed()?);
+        let cruns = [installed, Which::of_debian_12(Path::new(PROJECT))?].into_iter().flatten().enumerate();
+        let cruns = cruns
+            .map(|(n, which)| Yardstick::new(&which, &dir.join(format!("crun{n}")), &rootfs))
+            .collect::<Outcome<Vec<_>>>()?;
+        Ok(Self { size, ours, rootless, cruns, rootfs })
     }
 
     fn all(&self, report: &mut Report) -> Outcome {
@@ -91,25 +112,28 @@ impl Bench {
         let limits: Vec<&str> = limits.into_iter().chain(["busybox", "true"]).collect();
         let plain = ["run", "--rm", "--network", "none", "busybox", "true"];
         let mut entrants: Vec<Entrant<'_>> = vec![
-            ("corten run", Box::new(|| self.ours.run(&plain))),
-            ("crun run, plain", Box::new(|| self.plain.run("a"))),
-            ("corten run, limits", Box::new(|| self.ours.run(&limits))),
-            ("crun run, limits + seccomp + userns", Box::new(|| self.duties.run("a"))),
-            ("corten run, rootless", Box::new(|| self.rootless.run(&plain))),
-            ("the raw limit: namespaces, pivot_root, exec", Box::new(|| floor(&self.rootfs))),
+            ("corten run".into(), Box::new(|| self.ours.run(&plain))),
+            ("corten run, limits".into(), Box::new(|| self.ours.run(&limits))),
+            ("corten run, rootless".into(), Box::new(|| self.rootless.run(&plain))),
+            ("the raw limit: namespaces, pivot_root, exec".into(), Box::new(|| floor(&self.rootfs))),
         ];
+        let own = entrants.len();
+        for crun in &self.cruns {
+            entrants.push((format!("{} run, plain", crun.name), Box::new(|| crun.plain.run("a"))));
+            let name = format!("{} run, limits + seccomp + userns", crun.name);
+            entrants.push((name, Box::new(|| crun.duties.run("a"))));
+        }
         let samples = in_turn(self.size.rounds, &mut entrants, &self.settled()?)?;
         for ((name, _), sample) in entrants.iter().zip(&samples) {
-            report.times(*name, sample);
+            report.times(name, sample);
         }
-        let [ours, plain, limits, duties, rootless, _] = &samples[..] else { unreachable!("six entrants") };
-        report.target("run: corten / crun plain", ours.ratios(plain).median(), 0.6, "×");
-        report.target(
-            "run: corten with limits / crun, same duties",
-            limits.ratios(duties).median(),
-            0.25,
-            "×",
-        );
+        let [ours, limits, rootless, _] = &samples[..own] else { unreachable!("four of ours") };
+        for (crun, theirs) in self.cruns.iter().zip(samples[own..].chunks(2)) {
+            let (plain, duties) = (ours.ratios(&theirs[0]), limits.ratios(&theirs[1]));
+            report.target(format!("run: corten / {}, plain", crun.name), plain.median(), 0.6, "×");
+            let what = format!("run: with limits / {}, same duties", crun.name);
+            report.target(what, duties.median(), 0.25, "×");
+        }
         report.target("run: rootless / root's", rootless.ratios(ours).median(), 1.7, "×");
         Ok(())
     }
@@ -126,18 +150,23 @@ impl Bench {
             "sleep",
             "10000",
         ])?;
-        self.sleeping.start("target")?;
-        let mut entrants: Vec<Entrant<'_>> = vec![
-            ("corten exec", Box::new(|| self.ours.run(&["exec", "target", "true"]))),
-            ("crun exec", Box::new(|| self.sleeping.exec("target", "true"))),
-        ];
+        let mut entrants: Vec<Entrant<'_>> =
+            vec![("corten exec".into(), Box::new(|| self.ours.run(&["exec", "target", "true"])))];
+        for crun in &self.cruns {
+            crun.sleeping.start("target")?;
+            let exec = Box::new(|| crun.sleeping.exec("target", "true"));
+            entrants.push((format!("{} exec", crun.name), exec));
+        }
         let samples = in_turn(self.size.rounds, &mut entrants, &self.settled()?)?;
         for ((name, _), sample) in entrants.iter().zip(&samples) {
-            report.times(*name, sample);
+            report.times(name, sample);
         }
-        report.target("exec: corten / crun", samples[0].ratios(&samples[1]).median(), 0.7, "×");
+        for (crun, theirs) in self.cruns.iter().zip(&samples[1..]) {
+            let ratio = samples[0].ratios(theirs).median();
+            report.target(format!("exec: corten / {}", crun.name), ratio, 0.7, "×");
+        }
         self.ours.run(&["rm", "--force", "target"])?;
-        self.sleeping.delete("target")
+        self.cruns.iter().try_for_each(|crun| crun.sleeping.delete("target"))
     }
 
     /// The app ends at once when it is asked to: what remains is ours.
@@ -176,7 +205,8 @@ impl Bench {
 
     fn herds(&self, report: &mut Report) -> Outcome {
         let names: Vec<String> = (0..self.size.herd).map(|n| format!("herd{n}")).collect();
-        let (mut ours, mut theirs, mut removals) = (Sample::default(), Sample::default(), Sample::default());
+        let (mut ours, mut removals) = (Sample::default(), Sample::default());
+        let mut theirs = vec![Sample::default(); self.cruns.len()];
         for _ in 0..self.size.herds {
             let began = Instant::now();
             for name in &names {
@@ -198,20 +228,25 @@ impl Bench {
             let began = Instant::now();
             self.ours.run(&words)?;
             removals.push(began.elapsed());
-            let began = Instant::now();
-            for name in &names {
-                self.sleeping.start(name)?;
-            }
-            theirs.push(began.elapsed());
-            for name in &names {
-                self.sleeping.delete(name)?;
+            for (crun, sample) in self.cruns.iter().zip(&mut theirs) {
+                let began = Instant::now();
+                for name in &names {
+                    crun.sleeping.start(name)?;
+                }
+                sample.push(began.elapsed());
+                for name in &names {
+                    crun.sleeping.delete(name)?;
+                }
             }
         }
         let herd = self.size.herd;
         report.times(format!("{herd} × corten run -d"), &ours);
-        report.times(format!("{herd} × crun run -d, plain"), &theirs);
+        for (crun, sample) in self.cruns.iter().zip(&theirs) {
+            report.times(format!("{herd} × {} run -d, plain", crun.name), sample);
+            let ratio = ours.ratios(sample).median();
+            report.target(format!("{herd} starts: corten / {}", crun.name), ratio, 0.7, "×");
+        }
         report.times(format!("corten rm -f of {herd}"), &removals);
-        report.target(format!("{herd} starts: corten / crun"), ours.ratios(&theirs).median(), 0.7, "×");
         report.target(format!("{herd} starts"), ours.median() / 1000.0, 1.1, "s");
         report.target(format!("removal of {herd}"), removals.median() / 1000.0, 0.3, "s");
         Ok(())
@@ -242,9 +277,11 @@ impl Bench {
             Ok((number(CPU_USAGE)? - before) / runs as f64 / 1e6)
         };
         let ours = measured(&|| self.ours.run(&["run", "--rm", "--network", "none", "busybox", "true"]))?;
-        let theirs = measured(&|| self.plain.run("a"))?;
         report.times("CPU of a corten run, all processes to the end", &Sample::of(vec![ours]));
-        report.times("CPU of a crun run, plain", &Sample::of(vec![theirs]));
+        for crun in &self.cruns {
+            let theirs = measured(&|| crun.plain.run("a"))?;
+            report.times(format!("CPU of a {} run, plain", crun.name), &Sample::of(vec![theirs]));
+        }
         Ok(())
     }
 
@@ -293,9 +330,9 @@ impl Bench {
             self.ours.run(&["create", "--network", "none", "busybox", "true"])?;
         }
         let mut entrants: Vec<Entrant<'_>> = vec![
-            ("corten ps -a", Box::new(|| self.ours.run(&["ps", "--all"]))),
-            ("corten ps", Box::new(|| self.ours.run(&["ps"]))),
-            ("corten version", Box::new(|| self.ours.run(&["version"]))),
+            ("corten ps -a".into(), Box::new(|| self.ours.run(&["ps", "--all"]))),
+            ("corten ps".into(), Box::new(|| self.ours.run(&["ps"]))),
+            ("corten version".into(), Box::new(|| self.ours.run(&["version"]))),
         ];
         let samples = in_turn(self.size.rounds, &mut entrants, &self.settled()?)?;
         for ((name, _), sample) in entrants.iter().zip(&samples) {
@@ -307,7 +344,9 @@ impl Bench {
 
     fn clean(&self) -> Outcome {
         // Deleting what isn't there is no failure of the bench.
-        let _ = self.sleeping.delete("target");
+        for crun in &self.cruns {
+            let _ = crun.sleeping.delete("target");
+        }
         self.ours.remove()?;
         self.rootless.remove()
     }
