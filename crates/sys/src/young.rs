@@ -41,7 +41,7 @@ const GUARD_BYTES: usize = PAGE_BYTES;
 const PAGE_BYTES: usize = 4 << 10;
 
 /// Links of /proc/self/task besides the threads: itself and its parent.
-const OTHER_LINKS: u64 = 2;
+const OTHER_LINKS: i128 = 2;
 
 /// Says that this process is a command at its start: it may be cloned until it opens a database or makes a thread.
 pub fn declare() {
@@ -55,7 +55,7 @@ pub fn is_young() -> bool {
 
 fn is_single_threaded() -> bool {
     // Without proc it isn't known, which is a no.
-    rustix::fs::stat("/proc/self/task").is_ok_and(|stat| stat.st_nlink as u64 == OTHER_LINKS + 1)
+    rustix::fs::stat("/proc/self/task").is_ok_and(|stat| i128::from(stat.st_nlink) == OTHER_LINKS + 1)
 }
 
 /// Clones this process: the child runs `main` on a small stack of its own, in a session of its own, with standard

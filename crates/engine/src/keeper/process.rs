@@ -1,6 +1,7 @@
 //! A process that a keeper looks after, the container's first one or an exec's, and its streams.
 
 use std::collections::VecDeque;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
 use corten_model::ExecId;
@@ -17,9 +18,9 @@ pub const READ_BYTES: usize = super::protocol::STREAM_MAX;
 const TERMINAL_MAX_BYTES: usize = 128 << 10;
 
 /// What a read of an output brought.
-pub enum Output {
-    /// So many bytes are in the buffer.
-    Bytes(usize),
+pub enum Output<'a> {
+    /// These.
+    Bytes(&'a mut [u8]),
     /// Nothing now.
     Nothing,
     /// There will be no more.
@@ -58,12 +59,12 @@ pub struct Process {
 
 impl Process {
     /// Reads once from a stream.
-    pub fn read(&mut self, stream: Stream, buffer: &mut [u8]) -> Output {
+    pub fn read<'a>(&mut self, stream: Stream, buffer: &'a mut [MaybeUninit<u8>]) -> Output<'a> {
         let slot = if stream == Stream::Stdout { &mut self.out } else { &mut self.err };
         let Some(fd) = slot else { return Output::End };
         match rustix::io::read(fd.as_fd(), buffer) {
-            Ok(0) => Output::End,
-            Ok(n) => Output::Bytes(n),
+            Ok(([], _)) => Output::End,
+            Ok((bytes, _)) => Output::Bytes(bytes),
             Err(Errno::AGAIN | Errno::INTR) => Output::Nothing,
             // A terminal whose last process closed it gives EIO.
             Err(_) => Output::End,

@@ -1,6 +1,7 @@
 //! The keeper's streams: output to the log and to every client that wants it, input from the clients.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 
 use rustix::event::epoll::{self, EventFlags};
@@ -38,11 +39,13 @@ impl Keeper {
     }
 
     /// Reads once and passes on: how many bytes. `None`: there is nothing more now.
+    // Not a part of the loop's frame: what it takes of the stack is given back while nothing happens.
+    #[inline(never)]
     pub(super) fn relay_once(&mut self, key: Key, stream: Stream) -> Option<usize> {
-        let mut buffer = [0; READ_BYTES];
+        let mut buffer = [MaybeUninit::uninit(); READ_BYTES];
         let process = self.processes.get_mut(key)?;
-        let count = match process.read(stream, &mut buffer) {
-            Output::Bytes(count) => count,
+        let bytes = match process.read(stream, &mut buffer) {
+            Output::Bytes(bytes) => &*bytes,
             Output::Nothing => return None,
             Output::End => {
                 let slot = if stream == Stream::Stdout { &mut process.out } else { &mut process.err };
@@ -52,7 +55,6 @@ impl Keeper {
                 return None;
             }
         };
-        let bytes = &buffer[..count];
         if key == self.main {
             self.log.write(stream, bytes);
         }
@@ -69,7 +71,7 @@ impl Keeper {
         if full {
             self.hold(key);
         }
-        Some(count)
+        Some(bytes.len())
     }
 
     /// Stops reading a process's output: its pipe fills up and it waits.
