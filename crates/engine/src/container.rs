@@ -31,9 +31,9 @@ use crate::attach::Session;
 use crate::db::containers::{self, Container};
 use crate::{Engine, Error, Result};
 
+pub use crate::exec::ExecRequest;
 pub use commit::{CommitRequest, Committed, commit};
 pub use copy::{CopyOptions, Incoming, Outgoing, copy_in, copy_out};
-pub use crate::exec::ExecRequest;
 pub use create::create;
 pub use details::{Details, Size, details, sizes};
 pub use diff::{Change, ChangeKind, diff};

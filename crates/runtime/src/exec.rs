@@ -23,7 +23,9 @@ use crate::seccomp;
 use crate::spec::Process;
 use crate::start::devices::Owners;
 use crate::start::maps;
-use crate::start::{Started, Stdio, await_exec, finish, join_fds, own_pipes, prepare_child, streams};
+use crate::start::{
+    Started, Stdio, await_exec, finish, is_version_2, join_fds, own_pipes, prepare_child, streams,
+};
 use crate::step::{Failure, Step, at, at_io};
 
 /// Everything that an exec needs.
@@ -54,15 +56,16 @@ pub fn exec(launch: ExecLaunch<'_>) -> Result<Started, StartError> {
             corten_model::Invalid::new("standard streams", "", "a terminal is asked for in one place only");
         return Err(invalid.into());
     }
-    running(&launch)?;
+    alive(&launch)?;
     let namespaces = namespaces(launch.pid)?;
     let in_userns = namespaces.contains(ThreadNameSpaceType::USER);
     if in_userns && !launch.rootless {
         give_pipes(&launch)?;
     }
-    let fds = CgroupFds { all: join_fds(launch.cgroup, false)?, version_1: join_fds(launch.cgroup, true)? };
+    let fds = CgroupFds::open(launch.cgroup)?;
     // It may have ended since, and what was seen in /proc/<pid> been another's.
-    running(&launch)?;
+    alive(&launch)?;
+    thawed(&launch)?;
     let join = |channel: &Channel, in_cgroup: bool| enter(&launch, namespaces, &fds, in_cgroup, channel);
     let main = |channel: &Channel| {
         if in_userns {
@@ -90,10 +93,18 @@ pub fn exec(launch: ExecLaunch<'_>) -> Result<Started, StartError> {
     finish(child, terminal, warnings, streams(&launch.stdio))
 }
 
-/// Files to join the cgroup with: all of them, or what is left if version 2 was entered by birth.
+/// Files to join the cgroup with; those of version 2 aren't needed if it was entered by birth.
 struct CgroupFds {
-    all: Vec<OwnedFd>,
     version_1: Vec<OwnedFd>,
+    version_2: Vec<OwnedFd>,
+}
+
+impl CgroupFds {
+    fn open(cgroup: &cgroup::Cgroup) -> Result<Self, StartError> {
+        let all = join_fds(cgroup, false)?;
+        let (version_2, version_1) = all.into_iter().partition(is_version_2);
+        Ok(Self { version_1, version_2 })
+    }
 }
 
 /// Enters the container. The cgroup first: its files are of the host's ids.
@@ -104,22 +115,29 @@ fn enter(
     in_cgroup: bool,
     channel: &Channel,
 ) -> Result<(), Failure> {
-    join_cgroup(if in_cgroup { &fds.version_1 } else { &fds.all })?;
+    join_cgroup(&fds.version_1)?;
+    if !in_cgroup {
+        join_cgroup(&fds.version_2)?;
+    }
     own_oom_score(launch.process, launch.rootless, channel)?;
     hide()?;
     rustix::thread::move_into_thread_name_spaces(launch.pidfd, namespaces)
         .map_err(at(Step::Join, launch.pid.to_string()))
 }
 
-/// Refuses a container that has ended, whose pid is of another process by now, or that is paused: a process that
-/// joins a frozen group never answers and can't even be killed.
-fn running(launch: &ExecLaunch<'_>) -> Result<(), StartError> {
+/// Refuses a container that has ended, or whose pid is of another process by now.
+fn alive(launch: &ExecLaunch<'_>) -> Result<(), StartError> {
     let mut fds = [PollFd::new(&launch.pidfd, PollFlags::IN)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     let ended = poll(&mut fds, Some(&now)).map_err(at(Step::Inspect, "pidfd"))? > 0;
     if ended || pid_of(launch.pidfd)? != launch.pid {
         return Err(StartError::NotRunning { pid: launch.pid });
     }
+    Ok(())
+}
+
+/// Refuses a container that is paused: a process that joins a frozen group never answers and can't even be killed.
+fn thawed(launch: &ExecLaunch<'_>) -> Result<(), StartError> {
     match launch.cgroup.directories().iter().any(|directory| is_frozen(directory)) {
         true => Err(StartError::Paused { pid: launch.pid }),
         false => Ok(()),

@@ -378,9 +378,14 @@ pub(crate) fn join_fds(cgroup: &cgroup::Cgroup, skips_unified: bool) -> Result<V
     let mut fds =
         cgroup.join_fds().map_err(|source| StartError::Cgroup { path: cgroup.path().to_owned(), source })?;
     if skips_unified {
-        fds.retain(|fd| rustix::fs::fstatfs(fd).is_ok_and(|fs| fs.f_type as u64 != CGROUP2_MAGIC));
+        fds.retain(|fd| !is_version_2(fd));
     }
     Ok(fds)
+}
+
+/// Whether this is a file of control groups of version 2.
+pub(crate) fn is_version_2(fd: &OwnedFd) -> bool {
+    rustix::fs::fstatfs(fd).is_ok_and(|fs| fs.f_type as u64 == CGROUP2_MAGIC)
 }
 
 const CGROUP2_MAGIC: u64 = 0x6367_7270;
