@@ -94,7 +94,7 @@ fn containers_get_what_is_configured() {
 fn logs_layers_and_ids_obey_the_configuration() {
     let host = Host::with_busybox();
     let text = "log = { max_size = '4k', max_files = 2 }\nuserns.range = '3000000000-3000065535'\nlayers.max_entries = 3\n";
-    let script = "cat /proc/self/uid_map; i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); done";
+    let script = "cat /proc/self/uid_map; i=0; while [ $i -lt 4000 ]; do echo line $i; i=$((i+1)); done";
     let ran = with(&host, text, &["run", BUSYBOX, "sh", "-c", script]);
     ran.success();
     let map: Vec<String> = ran.lines()[0].split_whitespace().map(str::to_owned).collect();

@@ -5,7 +5,7 @@
 //! fails because something is slow.
 //!
 //! ```text
-//! outside: builds, brings the peers up ─▶ inside the peers' namespaces: `xtask bench inside start`
+//! outside: builds, brings the peers up ─▶ inside the peers' namespaces: `xtask bench inside start|cli`
 //! ```
 //! crun refuses hybrid control groups, so both run where only v1 hierarchies are seen.
 
@@ -15,27 +15,29 @@ use crate::peers::Peers;
 use crate::program::Program;
 use crate::project;
 
+mod cli;
 mod corten;
 mod crun;
 mod report;
 mod sample;
 mod start;
 
-const USAGE: &str = "cargo xtask bench start [--quick]";
+const USAGE: &str = "cargo xtask bench start|cli [--quick]";
 
 /// The subcommands.
 pub fn run(words: &[String]) -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["start"] => outside("full"),
-        ["start", "--quick"] => outside("quick"),
+        [what @ ("start" | "cli")] => outside(what, "full"),
+        [what @ ("start" | "cli"), "--quick"] => outside(what, "quick"),
         // Inside the peers' namespaces: not for people.
         ["inside", "start", size] => start::run(*size == "quick"),
+        ["inside", "cli", size] => cli::run(*size == "quick"),
         _ => Err(Failure::new(USAGE)),
     }
 }
 
-fn outside(size: &str) -> Outcome {
+fn outside(what: &str, size: &str) -> Outcome {
     dist::build()?;
     floor()?;
     debian_12()?;
@@ -46,7 +48,7 @@ fn outside(size: &str) -> Outcome {
     let own = std::env::current_exe().context("find our own executable")?;
     let below = own.strip_prefix(project::root()).context("find xtask below the project")?;
     let inside = format!("/src/{}", below.display());
-    peers.inside(&[inside.as_str(), "bench", "inside", "start", size])?.check()
+    peers.inside(&[inside.as_str(), "bench", "inside", what, size])?.check()
 }
 
 /// Fetches Debian 12's crun, against which the targets were set. On another Debian its archive doesn't have that one:

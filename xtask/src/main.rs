@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod demo;
 mod dist;
+mod docs;
 mod elf;
 mod failure;
 mod machine;
@@ -28,9 +29,10 @@ cargo xtask COMMAND
   test [ARGS OF NEXTEST]     set-up, build, and every test
   setup                      only the set-up: Debian packages and cargo-nextest, where they are missing
   dist                       one static binary at target/dist/corten, checked
+  docs                       docs/reference and target/man, from the definitions of the commands
   check                      formatting, clippy, tidy
   tidy                       the rules of the house that no compiler knows
-  bench start [--quick]      times side by side with crun
+  bench start|cli [--quick]  times side by side with crun, docker and podman
   peers make|up|run|add|down today's other engines in a tree of their own
   vm                         the tests on another kernel, in a virtual machine";
 
@@ -55,6 +57,7 @@ fn run(words: &[String]) -> Outcome {
         "test" => test::run(rest),
         "setup" => setup::run(rest),
         "dist" => dist::run(rest),
+        "docs" => docs::run(rest),
         "check" => check::run(rest),
         "tidy" => tidy::run(rest),
         "bench" => bench::run(rest),

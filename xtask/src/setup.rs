@@ -1,9 +1,12 @@
 //! `cargo xtask setup`: what a fresh Debian with Rust lacks. As root it installs, else it says what to install;
 //! what is there is not touched.
 
-use crate::failure::{Failure, Outcome, no_arguments};
+use std::path::Path;
+
+use crate::failure::{Context, Failure, Outcome, no_arguments};
 use crate::machine;
 use crate::program::Program;
+use crate::project;
 
 /// A Debian package, the file that shows it is there, and what it is for.
 struct Package {
@@ -19,7 +22,7 @@ const BUILD: [Package; 2] = [
 ];
 
 /// What the tests and the demo make images of and run with.
-const RUN: [Package; 9] = [
+const RUN: [Package; 12] = [
     Package { name: "busybox-static", program: "busybox", purpose: "the small image" },
     Package { name: "mmdebstrap", program: "mmdebstrap", purpose: "the Debian image" },
     Package { name: "uidmap", program: "newuidmap", purpose: "rootless containers with more than one id" },
@@ -29,6 +32,9 @@ const RUN: [Package; 9] = [
     Package { name: "xz-utils", program: "xz", purpose: "compressed archives for tests" },
     Package { name: "bzip2", program: "bzip2", purpose: "compressed archives for tests" },
     Package { name: "passwd", program: "useradd", purpose: "ordinary users for tests" },
+    Package { name: "zsh", program: "zsh", purpose: "the shells that complete" },
+    Package { name: "fish", program: "fish", purpose: "the shells that complete" },
+    Package { name: "openssh-client", program: "ssh", purpose: "commands on another host" },
 ];
 
 /// Version of nextest to install where there is none: the lowest that knows all of .config/nextest.toml.
@@ -38,6 +44,7 @@ const NEXTEST: &str = "0.9.100";
 pub fn run(words: &[String]) -> Outcome {
     no_arguments("setup", words)?;
     packages(BUILD.iter().chain(&RUN))?;
+    sshd()?;
     nextest()
 }
 
@@ -77,6 +84,25 @@ fn packages<'a>(wanted: impl Iterator<Item = &'a Package>) -> Outcome {
     let apt = || Program::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
     apt().args(["update", "--quiet"]).check()?;
     apt().args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(names).check()
+}
+
+/// An ssh server for tests, at target/sshd. It is unpacked, not installed: an installed one would listen.
+fn sshd() -> Outcome {
+    let directory = project::target().join("sshd");
+    if Path::new("/usr/sbin/sshd").exists() || directory.join("usr/sbin/sshd").exists() {
+        return Ok(());
+    }
+    if !machine::is_root() || machine::find_program("apt-get").is_none() {
+        return Err(Failure::new("there is no sshd for the tests (package openssh-server, and libwrap0)"));
+    }
+    std::fs::create_dir_all(&directory).context("make target/sshd")?;
+    let apt = || Program::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").directory(&directory);
+    apt().args(["install", "--quiet", "--yes", "--no-install-recommends", "libwrap0"]).check()?;
+    apt().args(["download", "--quiet", "openssh-server"]).check()?;
+    Program::new("sh")
+        .args(["-c", "dpkg -x openssh-server_*.deb . && rm openssh-server_*.deb"])
+        .directory(&directory)
+        .check()
 }
 
 fn nextest() -> Outcome {

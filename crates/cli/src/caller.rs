@@ -14,6 +14,10 @@ use crate::error::{Failure, Result};
 use crate::global::Globals;
 use crate::timings::{Moment, Timings};
 
+/// What this program is called.
+pub const PROGRAM: &str = "corten";
+/// What it is called where it stands in for another one: a link with this name is enough.
+pub const DOCKER: &str = "docker";
 /// The name of the variable that stands for `--root`.
 pub const ROOT_VARIABLE: &str = "CORTEN_ROOT";
 /// The name of the variable that stands for `--run-root`.
@@ -26,6 +30,8 @@ pub const CONFIG_VARIABLE: &str = "CORTEN_CONFIG";
 pub struct Caller {
     /// Standard output; flushed at the end.
     pub out: BufWriter<Box<dyn Write>>,
+    /// What we were called: `corten`, or `docker`.
+    pub program: &'static str,
     /// The flags before the command.
     pub globals: Globals,
     settings: OnceCell<Settings>,
@@ -41,6 +47,7 @@ impl Caller {
         let timings = Timings::new(globals.timings, typed_at);
         Self {
             out: BufWriter::new(Box::new(io::stdout())),
+            program: PROGRAM,
             globals,
             settings: OnceCell::new(),
             timings,
@@ -178,6 +185,7 @@ mod testing {
             let out: Box<dyn Write> = Box::new(Shared(Rc::clone(&shown)));
             Self {
                 out: BufWriter::new(out),
+                program: PROGRAM,
                 globals,
                 settings: OnceCell::new(),
                 timings: Timings::new(false, Moment::now()),

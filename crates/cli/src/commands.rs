@@ -2,8 +2,10 @@
 
 pub mod attach;
 pub mod commit;
+pub mod completion;
 pub mod config;
 pub mod container;
+pub mod context;
 pub mod cp;
 pub mod create;
 pub mod diff;
@@ -16,6 +18,7 @@ pub mod info;
 pub mod inspect;
 pub mod kill;
 pub mod logs;
+pub mod man;
 pub mod ps;
 pub mod rm;
 pub mod rmi;

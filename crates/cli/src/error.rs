@@ -61,6 +61,30 @@ pub enum Failure {
     /// An archive for a screen.
     #[error("an archive is not written to a terminal")]
     ToTerminal,
+    /// A host that commands can't run on.
+    #[error("the host `{host}` of {from} can't be used: {why}")]
+    Host {
+        /// What was given.
+        host: String,
+        /// The flag, the variable or the file.
+        from: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// ssh doesn't run.
+    #[error("run `ssh`")]
+    NoSsh(#[source] io::Error),
+    /// No such context.
+    #[error("no such context: `{0}`")]
+    NoSuchContext(String),
+    /// A context that can't be kept, changed or removed.
+    #[error("context `{name}`: {why}")]
+    Context {
+        /// Its name.
+        name: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// The first word names no command.
     #[error("unknown command `{word}`")]
     UnknownVerb {
@@ -176,6 +200,11 @@ impl Failure {
             Failure::ToTerminal => Some("send it to a file or a pipe".into()),
             Failure::NotATerminal => Some("leave out `-t`, or run it from a terminal".into()),
             Failure::NoHome => Some("set `HOME`, or say where with `--root`".into()),
+            Failure::Host { from, .. } if from.starts_with("DOCKER") => {
+                Some("unset it, or set `CORTEN_HOST=local` to work here".into())
+            }
+            Failure::NoSsh(_) => Some("hosts are reached with OpenSSH's client: install it".into()),
+            Failure::NoSuchContext(_) => Some("`corten context ls` lists them".into()),
             Failure::Lost(name) => Some(format!(
                 "it may be running still: `corten ps` tells, `corten logs {name}` has its output"
             )),

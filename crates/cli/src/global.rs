@@ -21,6 +21,10 @@ pub struct Globals {
     pub run_root: Option<PathBuf>,
     /// `--config`.
     pub config: Option<PathBuf>,
+    /// `--host`.
+    pub host: Option<String>,
+    /// `--context`.
+    pub context: Option<String>,
     /// `--timings`.
     pub timings: bool,
     /// `--debug`.
@@ -32,7 +36,7 @@ pub struct Globals {
 }
 
 /// Each flag: its names, what its value is called, what it does.
-pub const FLAGS: [(&str, Option<&str>, Option<&str>, &str); 7] = [
+pub const FLAGS: [(&str, Option<&str>, Option<&str>, &str); 9] = [
     ("--root", None, Some("DIR"), "Where images, volumes and containers are kept [env: CORTEN_ROOT]"),
     ("--run-root", None, Some("DIR"), "Where sockets and locks are kept [env: CORTEN_RUN_ROOT]"),
     (
@@ -41,11 +45,27 @@ pub const FLAGS: [(&str, Option<&str>, Option<&str>, &str); 7] = [
         Some("FILE"),
         "The configuration, a file or a directory with config.toml [env: CORTEN_CONFIG]",
     ),
+    (
+        "--host",
+        Some("-H"),
+        Some("HOST"),
+        "Run the command on ssh://[USER@]HOST[:PORT][/PATH] [env: CORTEN_HOST]",
+    ),
+    ("--context", Some("-c"), Some("NAME"), "Run the command on the host of a context [env: CORTEN_CONTEXT]"),
     ("--timings", None, None, "Tell on standard error how long each stage took"),
     ("--debug", Some("-D"), None, "Show the fields of an error too"),
     ("--help", Some("-h"), None, "Print usage"),
     ("--version", Some("-v"), None, "Print the version"),
 ];
+
+/// Each flag as the help shows it, `-c, --context NAME`, and what it does.
+pub fn forms() -> impl Iterator<Item = (String, &'static str)> {
+    FLAGS.iter().map(|(long, short, value, about)| {
+        let short = short.map(|short| format!("{short}, ")).unwrap_or_default();
+        let value = value.map(|value| format!(" {value}")).unwrap_or_default();
+        (format!("{short}{long}{value}"), *about)
+    })
+}
 
 /// Takes the flags off the front; what is left begins with the command.
 pub fn parse(words: &[OsString]) -> Result<(Globals, &[OsString])> {
@@ -75,7 +95,7 @@ pub fn parse(words: &[OsString]) -> Result<(Globals, &[OsString])> {
                     next.as_os_str()
                 }
             };
-            globals.set_path(flag, value)?;
+            globals.set_value(flag, value)?;
         } else {
             let on = match value.map(|value| parse::boolean(&value.to_string_lossy())) {
                 None => true,
@@ -98,9 +118,15 @@ impl Globals {
         }
     }
 
-    fn set_path(&mut self, flag: &'static str, value: &OsStr) -> Result<()> {
+    fn set_value(&mut self, flag: &'static str, value: &OsStr) -> Result<()> {
         if value.is_empty() {
-            return Err(bad_value(flag, "the path is empty"));
+            return Err(bad_value(flag, "the value is empty"));
+        }
+        if matches!(flag, "--host" | "--context") {
+            let text = value.to_str().ok_or_else(|| bad_value(flag, "the value is not valid UTF-8"))?;
+            let slot = if flag == "--host" { &mut self.host } else { &mut self.context };
+            *slot = Some(text.to_owned());
+            return Ok(());
         }
         let slot = match flag {
             "--root" => &mut self.root,
@@ -152,6 +178,8 @@ mod tests {
         check("--root=/d ps", root, "ps");
         let both = Globals { run_root: Some("r".into()), timings: true, debug: true, ..Globals::default() };
         check("-D --run-root r --timings=true run", both, "run");
+        let host = Globals { host: Some("ssh://x".into()), context: Some("y".into()), ..Globals::default() };
+        check("-H ssh://x -c y ps", host, "ps");
         check("-v", Globals { version: true, ..Globals::default() }, "");
         check("--timings --timings=false -- ps", Globals::default(), "ps");
     }
@@ -162,10 +190,10 @@ mod tests {
             assert_eq!(parse(&words(line)).unwrap_err().to_string(), expected, "{line}");
         };
         check("--rot x", "unknown flag `--rot` of `corten`");
-        check("-H tcp://x ps", "unsupported flag `--host` of `corten`");
-        check("--context=x ps", "unsupported flag `--context` of `corten`");
+        check("-l info ps", "unsupported flag `--log-level` of `corten`");
+        check("--tlsverify ps", "unsupported flag `--tlsverify` of `corten`");
         check("--root", "flag `--root` of `corten`: a value is missing");
-        check("--root= ps", "flag `--root` of `corten`: the path is empty");
+        check("--root= ps", "flag `--root` of `corten`: the value is empty");
         check("--debug=x ps", "flag `--debug` of `corten`: invalid boolean `x`: neither `true` nor `false`");
     }
 }

@@ -11,23 +11,54 @@ use crate::error::{Failure, Result};
 use crate::verbs::{self, Group, NOUNS, VERBS, Verb};
 use crate::{global, parse};
 
+/// Where people look for the commands that aren't the common ones.
+const GROUPS: [(&str, &[&str]); 3] = [
+    (
+        "Containers",
+        &[
+            "attach", "commit", "cp", "create", "diff", "export", "kill", "logs", "pause", "port", "rename",
+            "restart", "rm", "start", "stats", "stop", "top", "unpause", "update", "wait",
+        ],
+    ),
+    ("Images", &["build", "history", "import", "load", "pull", "push", "rmi", "save", "search", "tag"]),
+    ("Everything else", &[]),
+];
+
+/// Every command of one word, under its heading.
+pub fn groups() -> Vec<(&'static str, Vec<&'static Verb>)> {
+    let of = |wanted: &dyn Fn(&Verb) -> bool| VERBS.iter().filter(|verb| wanted(verb)).collect::<Vec<_>>();
+    let mut groups = vec![("Common Commands", of(&|verb| verb.group == Group::Common))];
+    let is_in = |verb: &Verb, names: &[&str]| verb.group == Group::Object && names.contains(&verb.name());
+    for (title, names) in GROUPS {
+        groups.push(match names {
+            [] => (
+                title,
+                of(&|verb| {
+                    verb.group == Group::Object && !GROUPS.iter().any(|(_, names)| is_in(verb, names))
+                }),
+            ),
+            names => (title, of(&|verb| is_in(verb, names))),
+        });
+    }
+    groups
+}
+
 /// What `corten --help` prints.
 pub fn all() -> String {
     let mut text = String::from(
         "Usage: corten [OPTIONS] COMMAND\n\nBuild, ship and run containers: one binary, no daemon\n",
     );
-    for (group, title) in [(Group::Common, "Common Commands"), (Group::Object, "Commands")] {
-        let of_group = VERBS.iter().filter(|verb| verb.group == group);
-        section(&mut text, title, of_group.map(|verb| (verb.name().to_owned(), about(verb))));
+    for (title, verbs) in groups() {
+        section(&mut text, title, verbs.iter().map(|verb| (verb.name().to_owned(), parse::about(verb))));
     }
     section(
         &mut text,
         "Management Commands",
         NOUNS.iter().map(|(noun, about)| (noun.to_string(), about.to_string())),
     );
-    let flags = global::FLAGS.iter().map(|(long, short, value, about)| {
-        let short = short.map_or("    ".to_owned(), |short| format!("{short}, "));
-        (format!("{short}{long} {}", value.unwrap_or_default()).trim_end().to_owned(), (*about).to_owned())
+    let flags = global::forms().map(|(form, about)| {
+        let indent = if form.starts_with("--") { "    " } else { "" };
+        (format!("{indent}{form}"), about.to_owned())
     });
     section(&mut text, "Global Options", flags);
     text.push_str("\nRun 'corten COMMAND --help' for more information on a command.\n");
@@ -40,7 +71,7 @@ pub fn noun(noun: &str) -> String {
     let mut text = format!("Usage: corten {noun} COMMAND\n\n{about_noun}\n");
     let of_noun = VERBS.iter().filter_map(|verb| {
         let form = verb.forms.iter().find_map(|form| form.strip_prefix(noun)?.strip_prefix(' '))?;
-        Some((form.to_owned(), about(verb)))
+        Some((form.to_owned(), parse::about(verb)))
     });
     let mut commands: Vec<_> = of_noun.collect();
     commands.sort();
@@ -70,11 +101,6 @@ pub fn unknown(form: &str) -> Failure {
     let nouns = NOUNS.iter().map(|(noun, _)| *noun);
     let known = VERBS.iter().flat_map(|verb| verb.forms.iter().copied()).chain(nouns);
     Failure::UnknownVerb { word: form.to_owned(), nearest: suggest::nearest(form, known).map(str::to_owned) }
-}
-
-fn about(verb: &Verb) -> String {
-    let command = parse::command(verb.name(), verb.fill);
-    command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
 fn section(text: &mut String, title: &str, lines: impl Iterator<Item = (String, String)>) {

@@ -6,6 +6,7 @@
 
 mod caller;
 mod commands;
+mod completion;
 mod container_flags;
 mod errno;
 mod error;
@@ -19,6 +20,8 @@ mod key_values;
 mod listing;
 mod parse;
 mod prune;
+mod reference;
+mod remote;
 mod several;
 mod shape;
 mod table;
@@ -30,6 +33,7 @@ mod verbs;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 
 use caller::Caller;
 use error::{EXIT_FAILED, EXIT_OURS, Failure, Result};
@@ -44,12 +48,16 @@ pub fn main(argv: Vec<OsString>) -> u8 {
     // A keeper is made from us as long as we have done next to nothing.
     corten_sys::young::declare();
     let words = argv.get(1..).unwrap_or_default();
+    let name = argv.first().map(Path::new).and_then(Path::file_name);
+    let program =
+        if name.is_some_and(|name| name == caller::DOCKER) { caller::DOCKER } else { caller::PROGRAM };
     let (globals, rest) = match global::parse(words) {
         Ok(parsed) => parsed,
-        Err(failure) => return report(&failure, EXIT_OURS, false),
+        Err(failure) => return report(&failure, EXIT_OURS, false, program),
     };
     let debug = globals.debug;
     let mut caller = Caller::new(globals, typed_at);
+    caller.program = program;
     let (outcome, ours) = match dispatch(rest, &mut caller) {
         Dispatched::Done(outcome) => (outcome, EXIT_FAILED),
         Dispatched::Verb(outcome, ours) => (outcome, ours),
@@ -60,7 +68,7 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         Err(failure) => {
             // What succeeded before the failure is told first. If that fails too, the failure at hand says more.
             let _ = caller.out.flush();
-            report(&failure, ours, debug)
+            report(&failure, ours, debug, program)
         }
     };
     caller.timings.print();
@@ -77,16 +85,31 @@ enum Dispatched {
 
 fn dispatch(words: &[OsString], caller: &mut Caller) -> Dispatched {
     if caller.globals.version {
-        let text = format!("corten version {}\n", env!("CARGO_PKG_VERSION"));
+        let version = env!("CARGO_PKG_VERSION");
+        let text = match caller.program {
+            caller::DOCKER => format!("Docker version {version}, build corten\n"),
+            program => format!("{program} version {version}\n"),
+        };
         return Dispatched::Done(caller.show(&text));
     }
     let word = |index: usize| words.get(index).and_then(|word| word.to_str());
+    match word(0) {
+        Some(completion::WORD) => {
+            let text = completion::answer(&words[1..], caller);
+            return Dispatched::Done(caller.show(&text));
+        }
+        Some(remote::signal::WORD) => return Dispatched::Done(remote::signal::run(&words[1..])),
+        _ => {}
+    }
     let Some(first) = words.first() else {
-        return Dispatched::Done(caller.show(&help::all()));
+        return Dispatched::Done(show_help(help::all(), caller));
     };
     if caller.globals.help || first == "help" {
         let named = if caller.globals.help { words } else { &words[1..] };
-        return Dispatched::Done(help::of(named).and_then(|text| caller.show(&text)));
+        return Dispatched::Done(help::of(named).and_then(|text| show_help(text, caller)));
+    }
+    if let Some(outcome) = remote::run_there(words, caller) {
+        return Dispatched::Verb(outcome, EXIT_OURS);
     }
     let (form, rest) = match (word(0), word(1)) {
         (Some(noun), Some(verb)) if verbs::is_noun(noun) => (format!("{noun} {verb}"), &words[2..]),
@@ -94,10 +117,12 @@ fn dispatch(words: &[OsString], caller: &mut Caller) -> Dispatched {
         (None, _) => (first.to_string_lossy().into_owned(), &words[1..]),
     };
     let Some(verb) = verbs::find(&form) else {
-        return Dispatched::Done(no_such_verb(&form, word(0), word(1)).and_then(|text| caller.show(&text)));
+        return Dispatched::Done(
+            no_such_verb(&form, word(0), word(1)).and_then(|text| show_help(text, caller)),
+        );
     };
     let outcome = match parse::parse(verb.name(), verb.fill, rest) {
-        Ok(parse::Parsed::Help(text)) => caller.show(&text),
+        Ok(parse::Parsed::Help(text)) => show_help(text, caller),
         Ok(parse::Parsed::Matches(mut matches)) => {
             caller.timings.mark("arguments");
             (verb.run)(&mut matches, caller)
@@ -105,6 +130,21 @@ fn dispatch(words: &[OsString], caller: &mut Caller) -> Dispatched {
         Err(failure) => Err(failure),
     };
     Dispatched::Verb(outcome, verb.failed)
+}
+
+/// Under the name of another program, a text's own commands are that program's too.
+fn in_the_name_of(program: &str, text: String) -> String {
+    if program == caller::PROGRAM {
+        return text;
+    }
+    [" ", "`", "'"].iter().fold(text, |text, before| {
+        text.replace(&format!("{before}{} ", caller::PROGRAM), &format!("{before}{program} "))
+    })
+}
+
+fn show_help(text: String, caller: &mut Caller) -> Result<u8> {
+    let text = in_the_name_of(caller.program, text);
+    caller.show(&text)
 }
 
 /// The help of a noun that stands alone, else an error.
@@ -116,9 +156,9 @@ fn no_such_verb(form: &str, first: Option<&str>, second: Option<&str>) -> Result
 }
 
 /// Prints a failure, and gives its exit code.
-fn report(failure: &Failure, ours: u8, debug: bool) -> u8 {
+fn report(failure: &Failure, ours: u8, debug: bool, program: &str) -> u8 {
     if !failure.is_broken_pipe() {
-        let mut text = failure.report();
+        let mut text = in_the_name_of(program, failure.report());
         if debug {
             text.push_str(&format!("debug: {failure:?}\n"));
         }
@@ -180,6 +220,17 @@ mod tests {
         check("help volume", "Usage: corten volume COMMAND");
         check("help volume create", "Usage: corten volume create [OPTIONS] [VOLUME]");
         check("--version", concat!("corten version ", env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn under_dockers_name_the_help_and_the_errors_have_it() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(in_the_name_of(caller::DOCKER, text.to_owned()), expected);
+            assert_eq!(in_the_name_of(caller::PROGRAM, text.to_owned()), text);
+        };
+        check("Usage: corten run X", "Usage: docker run X");
+        check("see `corten ps -a`, 'corten help'", "see `docker ps -a`, 'docker help'");
+        check("/var/lib/corten is Corten's", "/var/lib/corten is Corten's");
     }
 
     #[test]

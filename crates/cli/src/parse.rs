@@ -36,6 +36,11 @@ pub fn command(name: &'static str, fill: fn(Command) -> Command) -> Command {
         .arg(help)
 }
 
+/// What the command does, in a line.
+pub fn about(verb: &crate::verbs::Verb) -> String {
+    (verb.fill)(Command::new(verb.name())).get_about().map(ToString::to_string).unwrap_or_default()
+}
+
 /// Parses the words after the command's name.
 pub fn parse(name: &'static str, fill: fn(Command) -> Command, words: &[OsString]) -> Result<Parsed> {
     match command(name, fill).try_get_matches_from(words) {

@@ -29,8 +29,6 @@ const fn both(short: char, long: &'static str) -> Unsupported {
 
 /// Flags before the command.
 pub const GLOBAL: &[Unsupported] = &[
-    both('c', "context"),
-    both('H', "host"),
     both('l', "log-level"),
     long("tls"),
     long("tlscacert"),

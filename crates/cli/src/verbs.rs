@@ -32,9 +32,10 @@ pub struct Verb {
 }
 
 /// The first words of commands that have two.
-pub const NOUNS: [(&str, &str); 5] = [
+pub const NOUNS: [(&str, &str); 6] = [
     ("config", "Manage the configuration"),
     ("container", "Manage containers"),
+    ("context", "Manage contexts: hosts that commands run on"),
     ("image", "Manage images"),
     ("system", "Manage Corten"),
     ("volume", "Manage volumes"),
@@ -66,6 +67,7 @@ pub const VERBS: &[Verb] = &[
     verb!(Common EXIT_FAILED ["info", "system info"] info),
     verb!(Object EXIT_FAILED ["attach", "container attach"] attach),
     verb!(Object EXIT_FAILED ["commit", "container commit"] commit),
+    verb!(Object EXIT_FAILED ["completion"] completion),
     verb!(Object EXIT_FAILED ["cp", "container cp"] cp),
     verb!(Object EXIT_OURS ["create", "container create"] create),
     verb!(Object EXIT_FAILED ["diff", "container diff"] diff),
@@ -74,6 +76,7 @@ pub const VERBS: &[Verb] = &[
     verb!(Object EXIT_FAILED ["inspect"] inspect),
     verb!(Object EXIT_FAILED ["kill", "container kill"] kill),
     verb!(Object EXIT_FAILED ["logs", "container logs"] logs),
+    verb!(Object EXIT_FAILED ["man"] man),
     verb!(Object EXIT_FAILED ["rm", "container rm", "container remove"] rm),
     verb!(Object EXIT_FAILED ["rmi", "image rm", "image remove"] rmi),
     verb!(Object EXIT_OURS ["start", "container start"] start),
@@ -88,6 +91,15 @@ pub const VERBS: &[Verb] = &[
     verb!(Noun EXIT_FAILED ["config unset"] config::unset),
     verb!(Noun EXIT_FAILED ["container inspect"] container::inspect),
     verb!(Noun EXIT_FAILED ["container prune"] container::prune),
+    verb!(Noun EXIT_FAILED ["context create"] context::create),
+    verb!(Noun EXIT_FAILED ["context export"] context::export),
+    verb!(Noun EXIT_FAILED ["context import"] context::import),
+    verb!(Noun EXIT_FAILED ["context inspect"] context::inspect),
+    verb!(Noun EXIT_FAILED ["context ls", "context list"] context::ls),
+    verb!(Noun EXIT_FAILED ["context rm", "context remove"] context::rm),
+    verb!(Noun EXIT_FAILED ["context show"] context::show),
+    verb!(Noun EXIT_FAILED ["context update"] context::update),
+    verb!(Noun EXIT_FAILED ["context use"] context::r#use),
     verb!(Noun EXIT_FAILED ["image inspect"] image::inspect),
     verb!(Noun EXIT_FAILED ["image prune"] image::prune),
     verb!(Noun EXIT_FAILED ["system check"] system::check),

@@ -13,7 +13,8 @@ use crate::machine;
 use crate::program::Program;
 
 const PROJECT: &str = "/src";
-const BINARY: &str = "/src/target/dist/corten";
+/// Our binary, as it is seen inside.
+pub const BINARY: &str = "/src/target/dist/corten";
 const FLOOR: &str = "/src/target/release/floor";
 const PROFILE: &str = "/src/crates/runtime/src/seccomp/default.json";
 /// All CPU time of everything inside, ours and crun's: the peers' own group.
@@ -353,7 +354,7 @@ impl Bench {
 }
 
 /// The files of both sides: busybox and links to it, as a directory and as a tar.
-fn tree(dir: &Path, rootfs: &Path) -> Outcome<String> {
+pub fn tree(dir: &Path, rootfs: &Path) -> Outcome<String> {
     for sub in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
         std::fs::create_dir_all(rootfs.join(sub)).context("make the tree")?;
     }

@@ -158,14 +158,16 @@ fn volume_value(volume: &Volume) -> Value {
     })
 }
 
-/// A JSON array with Docker's indents.
 fn array(objects: &[(Shape, Value)]) -> Vec<u8> {
+    document(&objects.iter().map(|(shape, json)| shape::value(*shape, Some(json))).collect::<Vec<_>>())
+}
+
+/// A JSON array with Docker's indents.
+pub fn document(values: &[impl serde::Serialize]) -> Vec<u8> {
     let mut out = Vec::new();
-    let values: Vec<_> = objects.iter().map(|(shape, json)| shape::value(*shape, Some(json))).collect();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(INDENT);
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
-    serde::Serialize::serialize(&values, &mut serializer)
-        .expect("values are JSON already, memory takes them");
+    serde::Serialize::serialize(values, &mut serializer).expect("values are JSON already, memory takes them");
     out.push(b'\n');
     out
 }
