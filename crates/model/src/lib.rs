@@ -18,6 +18,7 @@ pub mod kind;
 pub mod mount;
 pub mod name;
 pub mod namespace;
+pub mod platform;
 pub mod power;
 pub mod reference;
 pub mod resources;

@@ -21,6 +21,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// What is set aside can't be read or written.
+    #[error("cannot set bytes aside in the store")]
+    Spool(#[source] io::Error),
+    /// The file system of the store is too full.
+    #[error("the store's file system has {free} bytes free, {needed} are needed")]
+    NoSpace {
+        /// Bytes that there must be.
+        needed: u64,
+        /// Bytes that there are.
+        free: u64,
+    },
     /// The store was made by a newer Corten.
     #[error("the store `{}` has format {found}, this build knows up to {known}", path.display())]
     Newer {
@@ -296,7 +307,9 @@ impl Error {
                 TarError::Read { source, .. } | TarError::Recipe(source) | TarError::Thread(source),
             )
             | Self::Sniff(source)
+            | Self::Spool(source)
             | Self::WriteArchive(source) => kind_of(source),
+            Self::NoSpace { .. } => Kind::Unavailable,
             Self::Newer { .. }
             | Self::LayerNewer { .. }
             | Self::NoRecipe(_)
@@ -341,6 +354,7 @@ impl Error {
             Self::Idmap { .. } => {
                 "its file system or this kernel has no idmapped mounts: use `--userns=host`".into()
             }
+            Self::NoSpace { .. } => "free some space, or name another `--root`".into(),
             Self::Busy { .. } => "wait until other corten commands have ended".into(),
             Self::Io { source, .. } | Self::Unpack { source, .. }
                 if source.kind() == io::ErrorKind::StorageFull =>

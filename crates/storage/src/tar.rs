@@ -211,6 +211,11 @@ impl<'r> Archive<'r> {
         self.source.record_piece(path, turn, offset, length)
     }
 
+    /// Bytes of the plain archive handed out so far.
+    pub fn taken(&self) -> u64 {
+        self.source.taken()
+    }
+
     /// Bytes of the current file's data that are still in the stream.
     pub fn data_left(&self) -> u64 {
         self.data_left

@@ -28,6 +28,21 @@ fn name() -> String {
     format!("{PREFIX}{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A file in `parent` that nobody can find: it is gone with its last descriptor, whatever happens.
+pub(crate) fn nameless(parent: &Path) -> Result<File, Error> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    match rustix::fs::openat(CWD, parent, flags, Mode::RUSR | Mode::WUSR) {
+        // A file system without such files has one with a name for a moment.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {}
+        other => return other.map(File::from).at("make a temporary file in", parent),
+    }
+    let path = parent.join(name());
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR).at("create", &path)?;
+    std::fs::remove_file(&path).at("remove", &path)?;
+    Ok(File::from(file))
+}
+
 /// A locked temporary directory, removed unless kept.
 #[derive(Debug)]
 pub(crate) struct TempDir {
