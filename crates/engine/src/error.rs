@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use corten_model::platform::Platform;
 use corten_model::{Invalid, Kind};
 
 use crate::{attach, call, db};
@@ -58,6 +59,12 @@ pub enum Error {
         /// One of its users.
         by: String,
     },
+    /// It takes more along than was named.
+    #[error("{what}")]
+    NeedsForce {
+        /// What it takes along.
+        what: &'static str,
+    },
     /// Several names.
     #[error("image `{id}` has several names: {names}")]
     SeveralNames {
@@ -65,6 +72,14 @@ pub enum Error {
         id: String,
         /// Its names.
         names: String,
+    },
+    /// The name is there, for other platforms.
+    #[error("image `{name}` is there, but not for {wanted}")]
+    NotForPlatform {
+        /// What was typed.
+        name: String,
+        /// What was asked for.
+        wanted: Platform,
     },
     /// No command in the image and none given.
     #[error("no command is given and image `{0}` has none")]
@@ -154,11 +169,12 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Invalid(_) | Error::NoCommand(_) => Kind::Invalid,
-            Error::NoSuch { .. } => Kind::NotFound,
+            Error::NoSuch { .. } | Error::NotForPlatform { .. } => Kind::NotFound,
             Error::Ambiguous { .. }
             | Error::NameInUse { .. }
             | Error::State { .. }
             | Error::InUse { .. }
+            | Error::NeedsForce { .. }
             | Error::SeveralNames { .. } => Kind::Conflict,
             Error::NoIds(_) => Kind::Unavailable,
             Error::File { source, .. } => match source.kind() {
@@ -187,7 +203,7 @@ impl Error {
         match self {
             Error::Invalid(e) => e.hint.clone(),
             Error::NoSuch { what: "image", name } => Some(format!(
-                "there are no registries yet: `corten import FILE.tar {name}` makes an image, `corten run hello` needs none"
+                "there are no registries yet: `corten load` brings archives of images in, `corten import FILE.tar {name}` makes an image of files, `corten run hello` needs none"
             )),
             Error::NoSuch { what: "container", .. } => Some("`corten ps -a` lists them".into()),
             Error::NoSuch { .. } => Some("`corten volume ls` lists them".into()),
@@ -198,7 +214,9 @@ impl Error {
             Error::State { state: "running", .. } => Some("stop it first, or use `-f`".into()),
             Error::State { name, .. } => Some(format!("`corten start {name}` starts it")),
             Error::InUse { .. } => Some("remove the container first".into()),
+            Error::NeedsForce { .. } => Some("use `-f` to do it all the same".into()),
             Error::SeveralNames { .. } => Some("use `-f` to remove all of them".into()),
+            Error::NotForPlatform { .. } => Some("`corten images --tree` shows the platforms".into()),
             Error::NoCommand(_) => Some("write the command after the image".into()),
             Error::NoIds(_) => Some("stop some containers, or use `--userns=host`".into()),
             Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {

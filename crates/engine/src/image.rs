@@ -1,96 +1,72 @@
-//! Images by name.
+//! Images by name: what a name or an id means, and one verb a file.
 
+mod history;
+mod import;
+mod inspect;
+mod list;
+mod load;
 mod remove;
+mod save;
+mod tag;
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 
-use corten_images::{ImportOptions, MANIFEST_TYPE};
+use corten_model::image::ImageConfig;
+use corten_model::platform::Platform;
 use corten_model::{Digest, Kind, Reference};
-use serde_json::json;
+use rusqlite::{Connection, Transaction};
 
 use crate::db::events;
 use crate::db::images::{self, Image, Layer};
 use crate::db::tags::{self, Tag};
-use crate::error::{Doing, OnFile};
+use crate::error::OnFile;
 use crate::{Engine, Error, Result, inside, journal};
 
-pub use remove::{Removed, remove};
-
-/// An image as `images` shows it.
-#[derive(Debug, Clone)]
-pub struct Summary {
-    /// The config's digest.
-    pub id: Digest,
-    /// What names it.
-    pub tags: Vec<Reference>,
-    /// The manifest's digest.
-    pub manifest: Digest,
-    /// When it was made, seconds since the epoch.
-    pub created_unix_s: i64,
-    /// Bytes of its unpacked layers.
-    pub size_bytes: u64,
-    /// The labels of its config.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// What `import` needs beside the tar.
-#[derive(Debug, Clone, Default)]
-pub struct ImportRequest {
-    /// The name it gets.
-    pub reference: Option<Reference>,
-    /// Dockerfile instructions applied to the config.
-    pub changes: Vec<String>,
-    /// The history's remark.
-    pub message: Option<String>,
-}
-
-/// Makes an image of a tar's files; gzip is recognised.
-pub fn import(engine: &mut Engine, tar: &mut dyn Read, request: &ImportRequest) -> Result<Digest> {
-    let name = request.reference.as_ref().map_or("archive".to_owned(), Reference::familiar);
-    import_tar(engine, tar, request).doing("import", &name)
-}
-
-fn import_tar(engine: &mut Engine, tar: &mut dyn Read, request: &ImportRequest) -> Result<Digest> {
-    if let Some(reference) = &request.reference
-        && reference.digest.is_some()
-    {
-        let why = "an image that is imported gets a tag, not a digest";
-        return Err(corten_model::Invalid::new("image reference", reference.familiar(), why).into());
-    }
-    let options = ImportOptions {
-        changes: request.changes.clone(),
-        message: request.message.clone(),
-        created: jiff::Timestamp::now().to_string(),
-    };
-    let _writing = engine.store().writing()?;
-    let _layers = layers_lock(engine, Layers::Kept)?;
-    let unpack = inside::Unpacker::new(engine)?;
-    let stored = corten_images::import(engine.store(), &unpack, tar, &options)?;
-    insert(engine, stored, request.reference.as_ref(), "import")
-}
+pub use history::{Step, history};
+pub use import::{ImportRequest, import};
+pub use inspect::inspect;
+pub use list::{Summary, Tree, TreeImage, TreePlatform, created, descendants, created_unix_ns, list, tree};
+pub use load::{Input, LoadOutcome, LoadRequest, LoadedImage, load};
+pub use remove::{RemoveOptions, Removed, remove};
+pub use save::{Output, SaveFormat, SaveRequest, save};
+pub use tag::tag;
 
 /// What a command does with layers.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Layers {
-    /// It makes a row for layers and blobs that may be there already: they have to stay until the row is there.
+    /// It makes a row for layers and blobs that may be there already, or reads them: they have to stay.
     Kept,
     /// It removes those that no row names.
     Removed,
 }
 
-/// Keeps the removal of layers and blobs apart from images that are being made of them. Held until it is dropped.
-pub(crate) fn layers_lock(engine: &Engine, purpose: Layers) -> Result<std::fs::File> {
+fn layers_file(engine: &Engine) -> Result<(File, PathBuf)> {
     let path = engine.roots().data.join("layers.lock");
-    let file = std::fs::File::options().write(true).create(true).truncate(false).open(&path);
-    let file = file.on("open", &path)?;
+    let file = File::options().write(true).create(true).truncate(false).open(&path);
+    Ok((file.on("open", &path)?, path))
+}
+
+/// Keeps the removal of layers and blobs apart from images that are being made of them. Held until it is dropped.
+pub(crate) fn layers_lock(engine: &Engine, purpose: Layers) -> Result<File> {
+    let (file, path) = layers_file(engine)?;
     let locked = if purpose == Layers::Kept { file.lock_shared() } else { file.lock() };
     locked.on("lock", &path)?;
     Ok(file)
 }
 
-/// The row of an image whose bytes are on the disk.
+/// The lock for a removal, unless somebody is making images right now.
+fn layers_lock_now(engine: &Engine) -> Result<Option<File>> {
+    let (file, path) = layers_file(engine)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).on("lock", &path),
+    }
+}
+
+/// The row of an image whose bytes are on the disk; gives its id back.
 pub(crate) fn insert(
     engine: &mut Engine,
     stored: corten_images::Stored,
@@ -98,6 +74,21 @@ pub(crate) fn insert(
     action: &str,
 ) -> Result<Digest> {
     let now = journal::now_ns();
+    engine.database()?.write_durably(|transaction| -> Result<Digest> {
+        let (target, image) = (stored.manifest.clone(), stored.id.clone());
+        insert_row(transaction, stored, now)?;
+        if let Some(reference) = reference {
+            let (reference, image) = (reference.clone(), image.clone());
+            tags::set(transaction, &Tag { reference, target, image, tagged_ns: Some(now) })?;
+        }
+        let name = reference.map(Reference::familiar).unwrap_or_default();
+        let attributes = BTreeMap::from([("name", name)]);
+        events::record(transaction, now, "image", action, image.as_str(), &attributes)?;
+        Ok(image)
+    })
+}
+
+fn insert_row(transaction: &Transaction<'_>, stored: corten_images::Stored, now: i64) -> Result<()> {
     let layers = stored.layers.into_iter();
     let layers = layers.map(|l| Layer { diff_id: l.diff_id, chain_id: l.chain_id, size_bytes: l.size_bytes });
     let image = Image {
@@ -109,21 +100,8 @@ pub(crate) fn insert(
         high_ids: stored.high_ids,
         created_ns: now,
     };
-    engine.database()?.write_durably(|transaction| -> Result<()> {
-        images::insert(transaction, &image)?;
-        tags::insert_manifest(transaction, &image.manifest, MANIFEST_TYPE, Some(&image.id))?;
-        if let Some(reference) = reference {
-            let (target, image) = (image.manifest.clone(), image.id.clone());
-            tags::set(
-                transaction,
-                &Tag { reference: reference.clone(), target, image, tagged_ns: Some(now) },
-            )?;
-        }
-        let name = reference.map(Reference::familiar).unwrap_or_default();
-        let attributes = BTreeMap::from([("name", name)]);
-        Ok(events::record(transaction, now, "image", action, image.id.as_str(), &attributes)?)
-    })?;
-    Ok(image.id)
+    images::insert(transaction, &image)?;
+    Ok(tags::insert_manifest(transaction, &image.manifest, &stored.media_type, Some(&image.id))?)
 }
 
 /// The image that `target` means: a name, an id or a prefix of one. `hello` is made on first use.
@@ -135,6 +113,9 @@ pub(crate) fn resolve(engine: &mut Engine, target: &str) -> Result<Image> {
         }
         if reference.is_built_in() && reference.familiar() == "corten/hello:latest" {
             return make_hello(engine, &reference);
+        }
+        if let Some(image) = by_digest(engine.database()?.read(), &reference)? {
+            return Ok(image);
         }
     }
     let digits = target.strip_prefix("sha256:").unwrap_or(target);
@@ -152,8 +133,8 @@ pub(crate) fn resolve(engine: &mut Engine, target: &str) -> Result<Image> {
 
 /// The image that works on a machine with no network: one layer, made from this binary.
 fn make_hello(engine: &mut Engine, reference: &Reference) -> Result<Image> {
-    let path = std::path::Path::new("/proc/self/exe");
-    let mut binary = crate::error::OnFile::on(std::fs::File::open(path), "read", path)?;
+    let path = Path::new("/proc/self/exe");
+    let mut binary = File::open(path).on("read", path)?;
     let _writing = engine.store().writing()?;
     let _layers = layers_lock(engine, Layers::Kept)?;
     let unpack = inside::Unpacker::new(engine)?;
@@ -168,103 +149,81 @@ pub(crate) fn lowers_top_first(engine: &Engine, image: &Image) -> Vec<PathBuf> {
     image.layers.iter().rev().map(|l| engine.store().layers().dir(&l.chain_id)).collect()
 }
 
-/// The images, newest first.
-pub fn list(engine: &mut Engine) -> Result<Vec<Summary>> {
-    let connection = engine.database()?.read();
+/// What a name with a digest means whose tag is another one: the index or manifest below a name of that repository.
+fn by_digest(connection: &Connection, reference: &Reference) -> Result<Option<Image>> {
+    let Some(digest) = &reference.digest else { return Ok(None) };
+    let same = |tag: &&Tag| {
+        (&tag.reference.registry, &tag.reference.repository) == (&reference.registry, &reference.repository)
+    };
+    if let Some(id) = tags::image_of_manifest(connection, digest)? {
+        return match tags::of_image(connection, &id)?.iter().any(|tag| same(&tag)) {
+            true => Ok(images::by_id(connection, &id)?),
+            false => Ok(None),
+        };
+    }
     let tags = tags::all(connection)?;
-    let all = images::all(connection)?;
-    Ok(all
-        .into_iter()
-        .map(|image| Summary {
-            tags: tags.iter().filter(|t| t.image == image.id).map(|t| t.reference.clone()).collect(),
-            created_unix_s: created_unix_s(&image),
-            id: image.id,
-            manifest: image.manifest,
-            size_bytes: image.size_bytes,
-            labels: image.config.config.labels.unwrap_or_default(),
-        })
-        .collect())
+    match tags.iter().filter(same).find(|tag| tag.target == *digest) {
+        Some(tag) => Ok(images::by_id(connection, &tag.image)?),
+        None => Ok(None),
+    }
 }
 
-/// Ids of the image that `target` means and of those that begin with all of its layers; none if there is no such
-/// image.
-pub fn descendants(engine: &mut Engine, target: &str) -> Result<Vec<Digest>> {
-    let ancestor = match resolve_present(engine, target) {
-        Err(error) if error.kind() == Kind::NotFound => return Ok(Vec::new()),
+/// The image that `target` means, without making what isn't there; of several platforms below a name the wanted one.
+fn image_for(engine: &mut Engine, target: &str, platform: Option<&Platform>) -> Result<Image> {
+    let image = match resolve_present(engine, target) {
+        // What can't be a name is the name of nothing.
+        Err(error) if error.kind() == Kind::Invalid => {
+            return Err(Error::NoSuch { what: "image", name: target.to_owned() });
+        }
         other => other?,
     };
-    let all = images::all(engine.database()?.read())?;
-    // Images without layers begin every other.
-    let descends = |image: &Image| {
-        let first = image.layers.get(..ancestor.layers.len());
-        image.id == ancestor.id
-            || !ancestor.layers.is_empty()
-                && first.is_some_and(|first| {
-                    first.iter().zip(&ancestor.layers).all(|(a, b)| a.chain_id == b.chain_id)
-                })
+    let Some(wanted) = platform else { return Ok(image) };
+    if platform_of(&image.config) == *wanted {
+        return Ok(image);
+    }
+    let connection = engine.database()?.read();
+    let tag = match target.parse::<Reference>() {
+        Ok(reference) => tags::by_reference(connection, &reference)?,
+        Err(_) => None,
     };
-    Ok(all.into_iter().filter(descends).map(|image| image.id).collect())
-}
-
-/// When the image that `target` means was made, seconds since the epoch, and its id.
-pub fn created(engine: &mut Engine, target: &str) -> Result<(Digest, i64)> {
-    let image = resolve_present(engine, target)?;
-    Ok((image.id.clone(), created_unix_s(&image)))
-}
-
-/// When the image was made, as its config says; else when it came here.
-fn created_unix_s(image: &Image) -> i64 {
-    let typed = image.config.created.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    typed.map_or(image.created_ns / 1_000_000_000, |t| t.as_second())
+    for id in tag.map(|tag| tags::images_below(connection, &tag.target)).transpose()?.unwrap_or_default() {
+        if let Some(other) = images::by_id(connection, &id)?
+            && platform_of(&other.config) == *wanted
+        {
+            return Ok(other);
+        }
+    }
+    Err(Error::NotForPlatform { name: target.to_owned(), wanted: wanted.clone() })
 }
 
 /// As [`resolve`], without making what isn't there.
 fn resolve_present(engine: &mut Engine, target: &str) -> Result<Image> {
     match target.parse::<Reference>() {
         Ok(reference) if reference.is_built_in() => {
-            Err(Error::NoSuch { what: "image", name: target.to_owned() })
+            let found = images::by_reference(engine.database()?.read(), &reference)?;
+            found.ok_or_else(|| Error::NoSuch { what: "image", name: target.to_owned() })
         }
         _ => resolve(engine, target),
     }
 }
 
-/// Everything about one image, in the shape of Docker's `GET /images/{name}/json`.
-pub fn inspect(engine: &mut Engine, target: &str) -> Result<serde_json::Value> {
-    let image = resolve_present_or_named(engine, target)?;
-    let tags = tags::of_image(engine.database()?.read(), &image.id)?;
-    let names: Vec<String> = tags.iter().map(|tag| tag.reference.familiar()).collect();
-    let digests: Vec<String> =
-        tags.iter().map(|tag| format!("{}@{}", tag.reference.familiar_repository(), tag.target)).collect();
-    let diff_ids: Vec<&str> = image.config.rootfs.diff_ids.iter().map(Digest::as_str).collect();
-    Ok(json!({
-        "Id": image.id.as_str(),
-        "RepoTags": names,
-        "RepoDigests": digests,
-        "Comment": image.config.history.last().and_then(|h| h.comment.clone()).unwrap_or_default(),
-        "Created": image.config.created,
-        "Author": image.config.author.clone().unwrap_or_default(),
-        "Config": image.config.config,
-        "Architecture": image.config.architecture,
-        "Variant": image.config.variant.clone().unwrap_or_default(),
-        "Os": image.config.os,
-        "Size": image.size_bytes,
-        "RootFS": { "Type": "layers", "Layers": diff_ids },
-        "Descriptor": { "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": image.manifest.as_str() },
-    }))
+/// What an image runs on.
+fn platform_of(config: &ImageConfig) -> Platform {
+    Platform::new(&config.os, &config.architecture, config.variant.as_deref())
 }
 
-fn resolve_present_or_named(engine: &mut Engine, target: &str) -> Result<Image> {
-    let named = match target.parse::<Reference>() {
-        Ok(reference) => images::by_reference(engine.database()?.read(), &reference)?,
-        Err(_) => None,
-    };
-    match named {
-        Some(image) => Ok(image),
-        None => match resolve_present(engine, target) {
-            Err(error) if error.kind() == Kind::Invalid => {
-                Err(Error::NoSuch { what: "image", name: target.to_owned() })
-            }
-            other => other,
-        },
-    }
+/// Seconds since the epoch of a time in a config.
+fn unix_s(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(|time| time.as_second())
+}
+
+/// When the image was made, as its config says; else when it came here. Nanoseconds since the epoch.
+fn created_ns(image: &Image) -> i64 {
+    let typed = image.config.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    typed.and_then(|time| i64::try_from(time.as_nanosecond()).ok()).unwrap_or(image.created_ns)
+}
+
+/// The same in seconds.
+fn created_unix_s(image: &Image) -> i64 {
+    image.config.created.as_deref().and_then(unix_s).unwrap_or(image.created_ns / 1_000_000_000)
 }

@@ -5,6 +5,7 @@
 //! Such a process never opens the database.
 
 mod files;
+mod layers;
 mod namespaces;
 
 use std::io::{self, Read, Write};
@@ -19,10 +20,13 @@ use crate::keeper::protocol::{self, Failure};
 use crate::{Engine, Result, call, ids};
 
 pub(crate) use files::{Stopped, View, ViewMount, changes, commit, copy_in, copy_out, export};
+pub(crate) use layers::Unpacker;
 pub(crate) use namespaces::Enter;
 
 /// The name under which the binary is spawned for it.
 pub const PERSONALITY: &str = "corten-inside";
+/// What is said when the whole input was handed over.
+const ALL_CAME: &str = "all came";
 /// Copied at once to a spawned process.
 const CHUNK_BYTES: usize = 128 << 10;
 
@@ -32,6 +36,9 @@ pub enum Error {
     /// The process can't be spawned or spoken with.
     #[error("work in a user namespace")]
     Spawn(#[source] io::Error),
+    /// The bytes for it can't be read.
+    #[error("read the input")]
+    Input(#[source] io::Error),
     /// The namespace's maps can't be written.
     #[error("write the id maps")]
     Maps(#[source] corten_runtime::StartError),
@@ -48,6 +55,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Spawn(_) | Error::Silent => Kind::Unavailable,
+            Error::Input(_) => Kind::Invalid,
             Error::Maps(e) => e.kind(),
             Error::Failed(refusal) => refusal.kind(),
         }
@@ -71,7 +79,9 @@ impl Error {
 #[serde(tag = "job", rename_all = "kebab-case")]
 enum Job {
     /// Unpack the tar that comes through the second descriptor.
-    Unpack { root: PathBuf, parent: Option<Digest>, limits: Limits },
+    Unpack { root: PathBuf, diff_id: Option<Digest>, parent: Option<Digest>, limits: Limits },
+    /// Write a layer's tar to the output.
+    LayerTar { root: PathBuf, chain: Digest },
     /// Remove whole trees.
     RemoveTrees { paths: Vec<PathBuf> },
     /// Remove layers.
@@ -124,10 +134,15 @@ fn perform(
     let mut outcome = Outcome::default();
     match job {
         Job::Files(work) => outcome.unpacked = files::perform(work, seen, rootless, input, output)?,
-        Job::Unpack { root, parent, limits } => {
+        Job::Unpack { root, diff_id, parent, limits } => {
             let store = Store::open(&root, rootless)?;
-            outcome.unpacked = Some(store.layers().unpack(input, parent.as_ref(), &limits)?);
+            let layers = store.layers();
+            outcome.unpacked = Some(match diff_id {
+                Some(diff_id) => layers.unpack_expecting(input, &diff_id, parent.as_ref(), &limits)?,
+                None => layers.unpack(input, parent.as_ref(), &limits)?,
+            });
         }
+        Job::LayerTar { root, chain } => layers::write_tar(&root, rootless, &chain, output)?,
         Job::RemoveTrees { paths } => paths.iter().try_for_each(|path| tree::remove(path))?,
         Job::RemoveLayers { root, chains } => {
             let store = Store::open(&root, rootless)?;
@@ -218,38 +233,6 @@ pub(crate) fn sizes(engine: &Engine, paths: Vec<PathBuf>) -> Result<Vec<u64>> {
     Ok(run(engine.is_rootless(), Job::Sizes { paths }, &mut io::empty())?.sizes)
 }
 
-/// Unpacks layers the way this user can.
-pub(crate) struct Unpacker {
-    root: PathBuf,
-    rootless: bool,
-    limits: Limits,
-}
-
-impl Unpacker {
-    /// For the engine's store.
-    pub fn new(engine: &Engine) -> Result<Self> {
-        let limits = engine.config()?.layers.clone();
-        Ok(Self { root: engine.roots().data.clone(), rootless: engine.is_rootless(), limits })
-    }
-}
-
-impl corten_images::Unpack for Unpacker {
-    fn unpack(
-        &self,
-        tar: &mut dyn Read,
-        parent: Option<&Digest>,
-    ) -> std::result::Result<Unpacked, corten_images::UnpackError> {
-        let job =
-            Job::Unpack { root: self.root.clone(), parent: parent.cloned(), limits: self.limits.clone() };
-        let unpacked = run(self.rootless, job, tar).and_then(|o| o.unpacked.ok_or(Error::Silent.into()));
-        unpacked.map_err(|error| {
-            let (kind, hint, message) = (error.kind(), error.hint(), error.to_string());
-            let source = std::error::Error::source(&error).map(|cause| cause.to_string().into());
-            corten_images::UnpackError { kind, hint, message, source }
-        })
-    }
-}
-
 /// A process of ours that is about to enter its namespaces.
 struct Worker {
     socket: OwnedFd,
@@ -313,17 +296,25 @@ impl Worker {
         protocol::send_all(self.socket.as_fd(), &frame).map_err(Error::Spawn)
     }
 
-    /// Hands the input over and closes the pipe; a worker that doesn't want all of it says why in its answer.
+    /// Hands the input over and closes the pipe; a worker that doesn't want all of it says why in its answer. Only what
+    /// we say after it makes the pipe's end the input's end: else ours failed, or we are gone.
     fn feed(&mut self, input: &mut dyn Read) -> std::result::Result<(), Error> {
         let Some(pipe) = self.input.take() else { return Ok(()) };
         let mut pipe = std::fs::File::from(pipe);
         let mut buffer = vec![0; CHUNK_BYTES];
         loop {
-            let count = input.read(&mut buffer).map_err(Error::Spawn)?;
+            let count = match input.read(&mut buffer) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.map_err(Error::Input)?,
+            };
             if count == 0 || pipe.write_all(&buffer[..count]).is_err() {
-                return Ok(());
+                break;
             }
         }
+        drop(pipe);
+        // One that failed before doesn't listen any more, and has said why.
+        let _ = self.say(&ALL_CAME);
+        Ok(())
     }
 
     fn answer(&self) -> std::result::Result<Outcome, Error> {
@@ -348,7 +339,7 @@ pub fn main() -> u8 {
 
 fn work() -> io::Result<()> {
     let socket = corten_sys::spawn::take_passed(0)?;
-    let input = corten_sys::spawn::take_passed(1)?;
+    let input = std::fs::File::from(corten_sys::spawn::take_passed(1)?);
     // Looked at before anything else is opened: without one the number is free.
     let output = corten_sys::spawn::take_passed(2).ok();
     let say = |answer: &std::result::Result<Outcome, Failure>| {
@@ -373,6 +364,7 @@ fn work() -> io::Result<()> {
         None => Box::new(io::sink()),
     };
     let rootless = enter == Enter::NewUser;
-    let result = perform(job, seen.as_ref(), rootless, &mut std::fs::File::from(input), &mut output);
+    let mut input = layers::Confirmed::new(&input, &socket);
+    let result = perform(job, seen.as_ref(), rootless, &mut input, &mut output);
     say(&result.map_err(|e| Failure::new(&e, e.kind(), 125, e.hint())))
 }

@@ -118,8 +118,9 @@ pub fn images(engine: &mut Engine, all: bool, filter: &Filter) -> Result<Pruned<
     let layers: Vec<PathBuf> = layers.into_iter().collect();
     let sizes = inside::sizes(engine, layers.clone())?;
     let mut pruned = Pruned::default();
+    let forced = image::RemoveOptions { force: true, ..Default::default() };
     for id in candidates {
-        match image::remove(engine, id.as_str(), true) {
+        match image::remove(engine, id.as_str(), &forced) {
             Ok(removed) => pruned.removed.extend(removed),
             Err(error) => drop(went(Err(error))?),
         }

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 static STOP_AT: OnceLock<String> = OnceLock::new();
 
-/// Every step's name, in the order of one `run`.
-pub const STEPS: [&str; 11] = [
+/// Every step's name, in the order of one `run`, then those of other commands.
+pub const STEPS: [&str; 12] = [
     "cli.created",
     "keeper.prepared",
     "keeper.received",
@@ -19,6 +19,7 @@ pub const STEPS: [&str; 11] = [
     "keeper.torn-down",
     "cli.removed",
     "commit.paused",
+    "load.rows",
 ];
 
 /// Makes the process stop itself (SIGSTOP) at this step.

@@ -53,7 +53,7 @@ pub fn commit(
     });
     let mut layers = Vec::new();
     for layer in parent.layers {
-        let info = store.layers().info(&layer.chain_id).map_err(Error::Layer)?;
+        let info = store.layers().info(&layer.chain_id).map_err(Error::LayerInfo)?;
         layers.push((layer, info.unpacked.tar_bytes));
     }
     let mut high_ids = parent.high_ids;
@@ -63,5 +63,6 @@ pub fn commit(
     let layer =
         Layer { diff_id: unpacked.diff_id, chain_id: unpacked.chain_id, size_bytes: unpacked.size_bytes };
     layers.push((layer, unpacked.tar_bytes));
-    manifest::store(store, config, layers, high_ids, Vec::new())
+    let bytes = serde_json::to_vec(&config).expect("strings, numbers and sorted maps");
+    manifest::store(store, config, &bytes, None, layers, high_ids)
 }

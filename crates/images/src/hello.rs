@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek};
 
 use corten_model::image::{History, ImageDefaults};
+use corten_model::platform::Platform;
 use corten_storage::Store;
 use corten_storage::archive::{END, Entry, Kind, header, padding};
 
@@ -20,7 +21,7 @@ const GROUP: &[u8] = b"root:x:0:\nnobody:x:65534:\n";
 /// Makes the image from `binary`, which is read from its start.
 pub fn hello(store: &Store, unpack: &dyn Unpack, binary: &mut File) -> Result<Stored, Error> {
     let mut tar = archive(binary).map_err(Error::Program)?;
-    let unpacked = unpack.unpack(&mut tar, None).map_err(Error::Unpack)?;
+    let unpacked = unpack.unpack(&mut tar, None, None).map_err(Error::Unpack)?;
     let defaults =
         ImageDefaults { entrypoint: Some(vec![format!("/{PROGRAM}")]), ..ImageDefaults::default() };
     let history = History {
@@ -28,7 +29,7 @@ pub fn hello(store: &Store, unpack: &dyn Unpack, binary: &mut File) -> Result<St
         created_by: Some(format!("COPY {PROGRAM} /")),
         ..History::default()
     };
-    one_layer(store, unpacked, defaults, CREATED.to_owned(), history)
+    one_layer(store, unpacked, Platform::host(), defaults, CREATED.to_owned(), history)
 }
 
 /// The layer's archive, streamed.

@@ -1,15 +1,20 @@
-//! Images as they come into a store: import of a tree, commit of a container, the image made from the binary itself.
+//! Images as they come into a store and leave it: import of a tree, commit of a container, the image made from the
+//! binary itself, archives of images in and out.
 //!
-//! Owns configs and manifests: how they are written, so that the same input gives the same bytes and ids. Unpacking
-//! is handed in as [`Unpack`], because without root it happens in a user namespace that only the engine can make.
+//! Owns configs, manifests and indexes: how they are written, so that the same input gives the same bytes and ids, and
+//! how strangers' are read. Unpacking is handed in as [`Unpack`] and its reverse as [`LayerTars`], because without root
+//! they happen in a user namespace that only the engine can make.
 //! Deliberately not here: names and tags, which are rows.
 
 mod changes;
 mod commit;
+mod document;
 mod error;
 mod hello;
 mod import;
+mod load;
 mod manifest;
+mod save;
 mod words;
 
 use std::io::Read;
@@ -20,10 +25,15 @@ use corten_storage::{Layers, Limits, Unpacked};
 
 pub use changes::apply as apply_changes;
 pub use commit::{CommitOptions, Parent, commit};
+pub use document::{Descriptor, Index, MANIFEST_TYPE, Manifest, parse};
 pub use error::{Error, UnpackError};
 pub use hello::hello;
 pub use import::{ImportOptions, import};
-pub use manifest::{CONFIG_TYPE, Descriptor, LAYER_TYPE, MANIFEST_TYPE, Manifest};
+pub use load::{Input, LoadOptions, Loaded, StoredIndex, Target, load};
+pub use save::{
+    ArchiveSink, DirectorySink, Format as SaveFormat, Image as SaveImage, Item as SaveItem, LayerTars,
+    Node as SaveNode, Sink, save,
+};
 
 /// An image whose bytes are in the store; the row is the caller's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +42,8 @@ pub struct Stored {
     pub id: Digest,
     /// The manifest's digest: what a tag points to.
     pub manifest: Digest,
+    /// The manifest's media type.
+    pub media_type: String,
     /// The config.
     pub config: ImageConfig,
     /// Its layers, lowest first.
@@ -57,14 +69,59 @@ pub struct Layer {
 
 /// Whoever turns an archive into a layer.
 pub trait Unpack {
-    /// Unpacks the plain archive `tar` on top of the chain `parent`, durably; on an error nothing is left.
-    fn unpack(&self, tar: &mut dyn Read, parent: Option<&Digest>) -> Result<Unpacked, UnpackError>;
+    /// Unpacks the plain archive `tar`, whose digest is `diff_id` if that is known, on top of the chain `parent`,
+    /// durably; on an error nothing is left.
+    fn unpack(
+        &self,
+        tar: &mut dyn Read,
+        diff_id: Option<&Digest>,
+        parent: Option<&Digest>,
+    ) -> Result<Unpacked, UnpackError>;
 }
 
 impl Unpack for Layers<'_> {
-    fn unpack(&self, tar: &mut dyn Read, parent: Option<&Digest>) -> Result<Unpacked, UnpackError> {
-        Ok(Layers::unpack(self, tar, parent, &Limits::default())?)
+    fn unpack(
+        &self,
+        tar: &mut dyn Read,
+        diff_id: Option<&Digest>,
+        parent: Option<&Digest>,
+    ) -> Result<Unpacked, UnpackError> {
+        let limits = Limits::default();
+        Ok(match diff_id {
+            Some(diff_id) => self.unpack_expecting(tar, diff_id, parent, &limits)?,
+            None => Layers::unpack(self, tar, parent, &limits)?,
+        })
     }
+}
+
+impl LayerTars for Layers<'_> {
+    fn open(&self, chain: &Digest) -> Result<Box<dyn Read + '_>, UnpackError> {
+        Ok(Box::new(self.tar(chain)?))
+    }
+}
+
+/// What the person who asked should know of an unpacked layer.
+pub(crate) fn remarks(unpacked: &Unpacked) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if unpacked.squashed_owners > 0 {
+        remarks.push(format!(
+            "{} files have owners that this user has no subordinate ids for: they belong to root in the image",
+            unpacked.squashed_owners
+        ));
+    }
+    if unpacked.skipped_devices > 0 {
+        remarks.push(format!(
+            "{} devices in /dev were left out: only root can make them",
+            unpacked.skipped_devices
+        ));
+    }
+    remarks
+}
+
+/// The digest of `bytes`.
+pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    Digest::from_sha256(sha2::Sha256::digest(bytes).into())
 }
 
 #[cfg(test)]

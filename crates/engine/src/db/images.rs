@@ -1,5 +1,7 @@
 //! Rows of images and their layers. Names and manifests are in `tags.rs`.
 
+use std::collections::{HashMap, HashSet};
+
 use corten_model::image::ImageConfig;
 use corten_model::{Digest, Reference};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -140,6 +142,25 @@ pub fn users(connection: &Connection, id: &Digest) -> Result<Vec<String>> {
     )?;
     let rows = doing("list an image's containers", statement.query_map([id.as_str()], |row| row.get(0)))?;
     rows.map(|row| doing("list an image's containers", row)).collect()
+}
+
+/// How many containers were made of each image that has some.
+pub fn users_of_all(connection: &Connection) -> Result<HashMap<Digest, u64>> {
+    let what = "count the images' containers";
+    let query = "SELECT image_id, count(*) FROM containers GROUP BY image_id";
+    let mut statement = doing(what, connection.prepare(query))?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)));
+    let mut users = HashMap::new();
+    for row in doing(what, rows)? {
+        let (id, count) = doing(what, row)?;
+        users.insert(id.parse().map_err(|e| corrupt("containers.image_id", &e))?, count.unsigned_abs());
+    }
+    Ok(users)
+}
+
+/// Chain ids of the layers of all images.
+pub fn chains(connection: &Connection) -> Result<HashSet<Digest>> {
+    Ok(all(connection)?.into_iter().flat_map(|image| image.layers).map(|layer| layer.chain_id).collect())
 }
 
 /// What nothing needs any more once an image's rows are gone.

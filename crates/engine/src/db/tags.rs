@@ -107,7 +107,6 @@ pub fn insert_manifest(
     Ok(())
 }
 
-#[cfg(test)]
 /// Keeps that the index names a manifest, or another index, that is here.
 pub fn insert_below(
     connection: &Connection,
@@ -133,6 +132,32 @@ pub fn images_below(connection: &Connection, target: &Digest) -> Result<Vec<Dige
             GROUP BY image_id ORDER BY min(place)"
     );
     digests(connection, "list a tag's images", &query, &[target], "manifests.image_id")
+}
+
+/// What is here of an index: manifests and other indexes by their position.
+pub fn below(connection: &Connection, index: &Digest) -> Result<Vec<(usize, Digest)>> {
+    let query = "SELECT position, manifest FROM index_manifests WHERE index_digest = ?1 ORDER BY position";
+    let mut statement = doing("list an index", connection.prepare(query))?;
+    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+    let rows = doing("list an index", statement.query_map([index.as_str()], read))?;
+    rows.map(|row| {
+        let (position, manifest) = doing("list an index", row)?;
+        Ok((usize::try_from(position).unwrap_or_default(), digest("index_manifests.manifest", &manifest)?))
+    })
+    .collect()
+}
+
+/// The image that a manifest describes; none for an index, and for what isn't here.
+pub fn image_of_manifest(connection: &Connection, manifest: &Digest) -> Result<Option<Digest>> {
+    let query = "SELECT image_id FROM manifests WHERE digest = ?1 AND image_id IS NOT NULL";
+    Ok(digests(connection, "look a manifest up", query, &[manifest], "manifests.image_id")?.pop())
+}
+
+/// The media type of a manifest or index that is here.
+pub fn media_type(connection: &Connection, manifest: &Digest) -> Result<Option<String>> {
+    let query = "SELECT media_type FROM manifests WHERE digest = ?1";
+    let found = connection.query_row(query, [manifest.as_str()], |row| row.get(0)).optional();
+    doing("look a manifest up", found)
 }
 
 /// Every manifest and index.

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use corten_model::platform::Platform;
 use corten_model::{Digest, Reference};
 use rusqlite::Transaction;
 
-use super::{Layers, layers_lock, resolve_present};
+use super::{Layers, image_for, layers_lock, platform_of, resolve_present};
 use crate::db::events;
 use crate::db::images::{self, Image, Orphans};
 use crate::db::tags::{self, Tag};
@@ -19,30 +20,48 @@ use crate::{Engine, Error, Result, inside, journal};
 pub enum Removed {
     /// This name is gone.
     Untagged(String),
-    /// This image is gone.
+    /// This image or layer is gone.
     Deleted(Digest),
 }
 
-/// Removes a name, and with the last one the images below it. `force` takes all names of an id, and lets go of a name
-/// whose image a container uses.
-pub fn remove(engine: &mut Engine, target: &str, force: bool) -> Result<Vec<Removed>> {
-    remove_resolved(engine, target, force).doing("remove image", target)
+/// How it is removed.
+#[derive(Debug, Clone, Default)]
+pub struct RemoveOptions {
+    /// Takes all names of an id, lets go of a name whose image a container uses, and takes a platform from below all
+    /// names that it hangs below.
+    pub force: bool,
+    /// Only these platforms go; none: all of them.
+    pub platforms: Vec<Platform>,
 }
 
-fn remove_resolved(engine: &mut Engine, target: &str, force: bool) -> Result<Vec<Removed>> {
+/// Removes a name, and with the last one the images below it.
+pub fn remove(engine: &mut Engine, target: &str, options: &RemoveOptions) -> Result<Vec<Removed>> {
+    remove_resolved(engine, target, options).doing("remove image", target)
+}
+
+fn remove_resolved(engine: &mut Engine, target: &str, options: &RemoveOptions) -> Result<Vec<Removed>> {
+    if !options.platforms.is_empty() && !options.force {
+        return Err(Error::NeedsForce { what: "the platform goes from below all names that it hangs below" });
+    }
     let typed = target.parse::<Reference>().ok();
     let named = match &typed {
         Some(reference) => tags::by_reference(engine.database()?.read(), reference)?,
         None => None,
     };
     let image = match &named {
-        Some(_) => None,
-        None => Some(resolve_present(engine, target)?),
+        Some(_) if options.platforms.is_empty() => None,
+        _ => Some(resolve_present(engine, target)?),
     };
+    let mut wanted = Vec::new();
+    for platform in &options.platforms {
+        wanted.push(image_for(engine, target, Some(platform))?.id);
+    }
+    let force = options.force;
     let _writing = engine.store().writing()?;
     let _layers = layers_lock(engine, Layers::Removed)?;
     let mut removal = Removal { target, force, removed: Vec::new(), orphans: Orphans::default() };
     engine.database()?.write_durably(|transaction| match (named, image) {
+        _ if !wanted.is_empty() => removal.platforms(transaction, &wanted),
         (Some(tag), _) => removal.name(transaction, &tag),
         (None, Some(image)) => removal.id(transaction, &image),
         (None, None) => Ok(()),
@@ -99,6 +118,30 @@ impl Removal<'_> {
         Ok(())
     }
 
+    /// Images go whatever names they hang below; a name that has another platform keeps that.
+    fn platforms(&mut self, transaction: &Transaction<'_>, wanted: &[Digest]) -> Result<()> {
+        let host = Platform::host();
+        for id in wanted {
+            if let Some(by) = images::users(transaction, id)?.pop() {
+                return Err(self.in_use(by));
+            }
+            for tag in tags::of_image(transaction, id)? {
+                let mut others = Vec::new();
+                for other in tags::images_below(transaction, &tag.target)?.into_iter().filter(|o| o != id) {
+                    let Some(image) = images::by_id(transaction, &other)? else { continue };
+                    others.push((host.rank(&platform_of(&image.config)).unwrap_or(u32::MAX), other));
+                }
+                match others.into_iter().min_by_key(|(rank, _)| *rank) {
+                    Some((_, image)) => tags::set(transaction, &Tag { image, ..tag })?,
+                    None => self.untag(transaction, &tag)?,
+                }
+            }
+            self.delete(transaction, id)?;
+        }
+        self.orphans.blobs.extend(tags::remove_orphaned_indexes(transaction)?);
+        Ok(())
+    }
+
     fn in_use(&self, by: String) -> Error {
         Error::InUse { what: "image", name: self.target.to_owned(), by }
     }
@@ -117,6 +160,7 @@ impl Removal<'_> {
         events::record(transaction, now, "image", "delete", id.as_str(), &BTreeMap::new())?;
         let orphans = images::remove(transaction, &image)?;
         self.removed.push(Removed::Deleted(image.id));
+        self.removed.extend(orphans.layers.iter().cloned().map(Removed::Deleted));
         self.orphans.layers.extend(orphans.layers);
         self.orphans.blobs.extend(orphans.blobs);
         Ok(())

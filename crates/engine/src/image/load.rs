@@ -1,0 +1,126 @@
+//! `load`: the images of an archive or a directory get rows and names.
+//!
+//! Bytes first, all of them, then every row in one transaction. What a load that failed has unpacked goes again, unless
+//! somebody else is at work with layers: then it is litter that a check names.
+
+use std::collections::{BTreeMap, HashSet};
+
+use corten_images::{LoadOptions, Loaded, Target};
+use corten_model::platform::Platform;
+use corten_model::{Digest, Reference};
+use rusqlite::Transaction;
+
+use super::{Layers, insert_row, layers_lock, layers_lock_now};
+use crate::db::events;
+use crate::db::images;
+use crate::db::tags::{self, Tag};
+use crate::{Engine, Result, inside, journal};
+
+pub use corten_images::Input;
+
+/// What is loaded, and until when.
+pub struct LoadRequest<'r> {
+    /// Only these platforms; none: all that are there.
+    pub platforms: Vec<Platform>,
+    /// Whether the person who asked has given up.
+    pub cancelled: &'r dyn Fn() -> bool,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct LoadOutcome {
+    /// In the order of the archive.
+    pub images: Vec<LoadedImage>,
+    /// Remarks for the person who asked.
+    pub warnings: Vec<String>,
+}
+
+/// An image of the archive.
+#[derive(Debug)]
+pub struct LoadedImage {
+    /// Its id: of the one that is for this machine, where several platforms hang below it.
+    pub id: Digest,
+    /// Its names.
+    pub names: Vec<Reference>,
+    /// Names that other images had before, with their ids.
+    pub renamed: Vec<(Reference, Digest)>,
+}
+
+/// Loads the images that `input` holds.
+pub fn load(engine: &mut Engine, input: Input<'_>, request: &LoadRequest<'_>) -> Result<LoadOutcome> {
+    let _writing = engine.store().writing()?;
+    let lock = layers_lock(engine, Layers::Kept)?;
+    let unpack = inside::Unpacker::new(engine)?;
+    let options = LoadOptions { platforms: request.platforms.clone(), cancelled: request.cancelled };
+    let mut made = Vec::new();
+    let loaded = corten_images::load(engine.store(), &unpack, input, &options, &mut made);
+    let outcome = loaded.map_err(crate::Error::from).and_then(|loaded| {
+        let used: HashSet<Digest> =
+            loaded.images.iter().flat_map(|i| i.layers.iter().map(|l| l.chain_id.clone())).collect();
+        let outcome = commit(engine, loaded)?;
+        made.retain(|chain| !used.contains(chain));
+        Ok(outcome)
+    });
+    drop(lock);
+    // The failure matters more than what it leaves behind.
+    let discarded = discard(engine, made);
+    let outcome = outcome?;
+    discarded.map(|()| outcome)
+}
+
+/// Removes layers that no row names.
+fn discard(engine: &mut Engine, made: Vec<Digest>) -> Result<()> {
+    if made.is_empty() {
+        return Ok(());
+    }
+    let Some(_lock) = layers_lock_now(engine)? else { return Ok(()) };
+    let named = images::chains(engine.database()?.read())?;
+    let unnamed = made.into_iter().rev().filter(|chain| !named.contains(chain)).collect();
+    inside::remove_layers(engine, unnamed)
+}
+
+/// The rows of what was loaded.
+fn commit(engine: &mut Engine, loaded: Loaded) -> Result<LoadOutcome> {
+    let now = journal::now_ns();
+    let platforms: BTreeMap<Digest, Platform> =
+        loaded.images.iter().map(|image| (image.id.clone(), super::platform_of(&image.config))).collect();
+    let mut outcome = LoadOutcome { images: Vec::new(), warnings: loaded.warnings };
+    engine.database()?.write_durably(|transaction| -> Result<()> {
+        for image in loaded.images {
+            insert_row(transaction, image, now)?;
+        }
+        for index in &loaded.indexes {
+            tags::insert_manifest(transaction, &index.digest, &index.media_type, None)?;
+            for (position, below) in &index.below {
+                tags::insert_below(transaction, &index.digest, below, *position)?;
+            }
+        }
+        for target in loaded.targets {
+            outcome.images.extend(name(transaction, target, &platforms, now)?);
+        }
+        Ok(())
+    })?;
+    crate::steps::reached("load.rows");
+    Ok(outcome)
+}
+
+fn name(
+    transaction: &Transaction<'_>,
+    target: Target,
+    platforms: &BTreeMap<Digest, Platform>,
+    now: i64,
+) -> Result<Option<LoadedImage>> {
+    let host = Platform::host();
+    let rank = |id: &&Digest| platforms.get(*id).and_then(|platform| host.rank(platform)).unwrap_or(u32::MAX);
+    let Some(image) = target.images.iter().min_by_key(rank).cloned() else { return Ok(None) };
+    let mut renamed = Vec::new();
+    for reference in &target.names {
+        let old = tags::by_reference(transaction, reference)?;
+        renamed.extend(old.filter(|old| old.image != image).map(|old| (old.reference, old.image)));
+        let (reference, target, image) = (reference.clone(), target.digest.clone(), image.clone());
+        tags::set(transaction, &Tag { reference, target, image, tagged_ns: Some(now) })?;
+    }
+    let name = BTreeMap::from([("name", target.names.first().map(Reference::familiar).unwrap_or_default())]);
+    events::record(transaction, now, "image", "load", image.as_str(), &name)?;
+    Ok(Some(LoadedImage { id: image, names: target.names, renamed }))
+}
