@@ -49,10 +49,10 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
-    /// A file that was named can't be written.
+    /// A file or directory that was named can't be written.
     #[error("write `{}`", path.display())]
     Write {
-        /// The file.
+        /// Where it was to be.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -85,6 +85,9 @@ pub enum Failure {
         /// Why not.
         why: &'static str,
     },
+    /// An archive is asked of a person.
+    #[error("refusing to read an archive from a terminal")]
+    FromTerminal,
     /// The first word names no command.
     #[error("unknown command `{word}`")]
     UnknownVerb {
@@ -198,6 +201,7 @@ impl Failure {
             | Failure::FlagValue { verb, .. }
             | Failure::Arguments { verb, .. } => Some(format!("see `{verb} --help`")),
             Failure::ToTerminal => Some("send it to a file or a pipe".into()),
+            Failure::FromTerminal => Some("name a file (`-i FILE`), or redirect one".into()),
             Failure::NotATerminal => Some("leave out `-t`, or run it from a terminal".into()),
             Failure::NoHome => Some("set `HOME`, or say where with `--root`".into()),
             Failure::Host { from, .. } if from.starts_with("DOCKER") => {

@@ -111,10 +111,6 @@ pub const COMMANDS: &[(&str, &[Unsupported])] = &[
     ("start", &[long("checkpoint"), long("checkpoint-dir")]),
     ("rm", &[both('l', "link")]),
     ("logs", &[long("details")]),
-    ("image inspect", &[long("platform")]),
-    ("images", &[long("tree")]),
-    ("import", &[long("platform")]),
-    ("rmi", &[long("no-prune"), long("platform")]),
     (
         "volume create",
         &[

@@ -27,7 +27,7 @@ use crate::{Engine, Error, Result, inside, journal};
 pub use history::{Step, history};
 pub use import::{ImportRequest, import};
 pub use inspect::inspect;
-pub use list::{Summary, Tree, TreeImage, TreePlatform, created, descendants, created_unix_ns, list, tree};
+pub use list::{Summary, Tree, TreeImage, TreePlatform, created, descendants, list, tree};
 pub use load::{Input, LoadOutcome, LoadRequest, LoadedImage, load};
 pub use remove::{RemoveOptions, Removed, remove};
 pub use save::{Output, SaveFormat, SaveRequest, save};
@@ -217,13 +217,7 @@ fn unix_s(text: &str) -> Option<i64> {
     text.parse::<jiff::Timestamp>().ok().map(|time| time.as_second())
 }
 
-/// When the image was made, as its config says; else when it came here. Nanoseconds since the epoch.
-fn created_ns(image: &Image) -> i64 {
-    let typed = image.config.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    typed.and_then(|time| i64::try_from(time.as_nanosecond()).ok()).unwrap_or(image.created_ns)
-}
-
-/// The same in seconds.
+/// When the image was made, as its config says; else when it came here. Seconds since the epoch.
 fn created_unix_s(image: &Image) -> i64 {
     image.config.created.as_deref().and_then(unix_s).unwrap_or(image.created_ns / 1_000_000_000)
 }

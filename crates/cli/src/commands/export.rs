@@ -1,6 +1,6 @@
 //! `corten export`: a container's file system as a tar archive.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use corten_engine::container;
 
 use crate::caller::Caller;
 use crate::error::{Failure, Result};
+use crate::output_file::OutputFile;
 
 /// Export a container's filesystem as a tar archive
 #[derive(clap::Args, Debug)]
@@ -39,24 +40,9 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     Ok(0)
 }
 
-/// Writes beside the file and renames: what was there stays until all of it is written.
 fn to_file(target: &str, path: &Path, caller: &mut Caller) -> Result<()> {
-    let failed = |source| Failure::Write { path: path.to_owned(), source };
     let mut engine = caller.engine()?;
-    // A pipe or a device is written as it is.
-    if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
-        let mut out = File::options().write(true).open(path).map_err(failed)?;
-        return Ok(container::export(&mut engine, target, &mut out)?);
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".tmp-{}", std::process::id()));
-    let partial = PathBuf::from(name);
-    let mut out = File::create_new(&partial).map_err(failed)?;
-    let done = container::export(&mut engine, target, &mut out).map_err(Failure::from);
-    let done = done.and_then(|()| fs::rename(&partial, path).map_err(failed));
-    if done.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&partial);
-    }
-    done
+    let mut output = OutputFile::create(path)?;
+    container::export(&mut engine, target, output.file())?;
+    output.keep()
 }

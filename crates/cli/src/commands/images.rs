@@ -1,13 +1,12 @@
 //! `corten images`: the images in a table, a line for each name.
 
-use corten_engine::image::Summary;
+use corten_engine::image::{self, Summary};
 use corten_model::{Reference, bytes};
 
 use crate::caller::Caller;
-use crate::error::Result;
-use crate::filter;
+use crate::error::{Failure, Result};
 use crate::listing::{Field, Layout, Row, Style, field};
-use crate::timestamps;
+use crate::{filter, image_tree, table, timestamps};
 
 /// What stands for a name, tag or digest that isn't there.
 const NONE: &str = "<none>";
@@ -41,6 +40,9 @@ pub struct Args {
     /// Only show image IDs
     #[arg(short, long)]
     quiet: bool,
+    /// List the platforms below each name
+    #[arg(long)]
+    tree: bool,
     /// Only images of this name
     #[arg(value_name = "REPOSITORY[:TAG]", hide = true)]
     reference: Option<String>,
@@ -48,6 +50,9 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
+    if args.tree {
+        return show_tree(&args, caller);
+    }
     let wanted = args.reference.as_deref().map(Wanted::parse).transpose()?;
     let columns: &[&str] = if args.digests { &COLUMNS_WITH_DIGESTS } else { &COLUMNS };
     let layout =
@@ -64,6 +69,21 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
         lines.dedup_by_key(|line| &line.image.id);
     }
     layout.print(&lines, caller)
+}
+
+fn show_tree(args: &Args, caller: &mut Caller) -> Result<u8> {
+    if args.quiet
+        || args.format.is_some()
+        || args.digests
+        || args.reference.is_some()
+        || !args.filter.is_empty()
+    {
+        return Err(Failure::Conflict("`--tree` shows everything: only `--no-trunc` and `--all` go with it"));
+    }
+    let mut trees = image::tree(&mut caller.engine()?)?;
+    trees.retain(|tree| args.all || !tree.names.is_empty());
+    table::write(&image_tree::table(&trees, args.no_trunc), &mut caller.out)?;
+    Ok(0)
 }
 
 /// What was named: a repository, with or without its tag.
@@ -167,6 +187,7 @@ mod tests {
             created_unix_s: NOW - 7_200,
             size_bytes: 4_420_000,
             labels: Default::default(),
+            containers: 0,
         }
     }
 

@@ -1,14 +1,17 @@
 //! `corten import`: an image from a tar of files.
 
 use std::fs::File;
-use std::io::{Read, Write as _};
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use corten_engine::image::{self, ImportRequest};
+use corten_model::platform::Platform;
 use corten_model::{Invalid, Reference};
 
 use crate::caller::Caller;
 use crate::error::{Failure, Result};
+use crate::interrupt::Interrupt;
 
 /// Import the contents from a tarball to create a filesystem image
 #[derive(clap::Args, Debug)]
@@ -20,6 +23,9 @@ pub struct Args {
     /// Set commit message for imported image
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
+    /// Set platform of the image (default: this machine's), such as linux/arm64
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
     /// The tar, or `-` for standard input
     #[arg(required = true, value_name = "FILE", hide = true)]
     file: String,
@@ -30,24 +36,34 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
-    let request = ImportRequest { reference: args.reference, changes: args.change, message: args.message };
-    let mut tar = open(&args.file)?;
-    let id = image::import(&mut caller.engine()?, &mut tar, &request)?;
+    let request = ImportRequest {
+        reference: args.reference,
+        changes: args.change,
+        message: args.message,
+        platform: args.platform,
+    };
+    let interrupt = Interrupt::prepare()?;
+    let mut tar = interrupt.reader(open(&args.file)?);
+    let imported = image::import(&mut caller.engine()?, &mut tar, &request);
+    let id = match (imported, interrupt.code()) {
+        // Whatever the failure is called, it is ours who asked.
+        (Err(_), Some(code)) => return Ok(code),
+        (imported, _) => imported?,
+    };
     writeln!(caller.out, "{id}")?;
     Ok(0)
 }
 
-fn open(file: &str) -> Result<Box<dyn Read>> {
+fn open(file: &str) -> Result<File> {
     if file == "-" {
-        return Ok(Box::new(std::io::stdin().lock()));
+        return Ok(File::from(std::io::stdin().as_fd().try_clone_to_owned()?));
     }
     let path = Path::new(file);
     if !path.exists() && (file.starts_with("http://") || file.starts_with("https://")) {
         let invalid = Invalid::new("file", file, "importing from a URL is not supported");
         return Err(invalid.hint("fetch it first: `curl -L URL | corten import -`").into());
     }
-    let file = File::open(path).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
-    Ok(Box::new(file))
+    File::open(path).map_err(|source| Failure::Read { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

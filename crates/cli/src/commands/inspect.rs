@@ -5,6 +5,7 @@ use std::io::Write as _;
 use corten_engine::volume::{self, Volume};
 use corten_engine::{Engine, container, image};
 use corten_model::Invalid;
+use corten_model::platform::Platform;
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
@@ -65,7 +66,12 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
         Some(kind) => std::slice::from_ref(kind),
         None => &[ObjectKind::Container, ObjectKind::Image, ObjectKind::Volume],
     };
-    print(&args.targets, kinds, Style { format: args.format.as_deref(), size: args.size }, caller)
+    print(
+        &args.targets,
+        kinds,
+        Style { format: args.format.as_deref(), size: args.size, platform: None },
+        caller,
+    )
 }
 
 /// How objects are printed.
@@ -75,6 +81,8 @@ pub struct Style<'a> {
     pub format: Option<&'a str>,
     /// `-s`: a container's files are walked.
     pub size: bool,
+    /// `--platform`: of several below an image's name.
+    pub platform: Option<&'a Platform>,
 }
 
 /// Prints what is found, then fails for what isn't.
@@ -84,7 +92,7 @@ pub fn print(targets: &[String], kinds: &[ObjectKind], style: Style<'_>, caller:
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for target in targets {
-        match look_up(&mut engine, target, kinds, style.size) {
+        match look_up(&mut engine, target, kinds, style) {
             Ok(object) => found.push(object),
             Err(failure) => failures.push(failure),
         }
@@ -109,11 +117,18 @@ pub fn print(targets: &[String], kinds: &[ObjectKind], style: Style<'_>, caller:
 }
 
 /// The first kind that has an object of this name.
-fn look_up(engine: &mut Engine, target: &str, kinds: &[ObjectKind], size: bool) -> Result<(Shape, Value)> {
+fn look_up(
+    engine: &mut Engine,
+    target: &str,
+    kinds: &[ObjectKind],
+    style: Style<'_>,
+) -> Result<(Shape, Value)> {
     for kind in kinds {
         let outcome = match kind {
             ObjectKind::Container => container::inspect(engine, target).map(|json| (shape::CONTAINER, json)),
-            ObjectKind::Image => image::inspect(engine, target).map(|json| (shape::IMAGE, json)),
+            ObjectKind::Image => {
+                image::inspect(engine, target, style.platform).map(|json| (shape::IMAGE, json))
+            }
             ObjectKind::Volume => {
                 volume::inspect(engine, target).map(|volume| (shape::VOLUME, volume_value(&volume)))
             }
@@ -123,7 +138,7 @@ fn look_up(engine: &mut Engine, target: &str, kinds: &[ObjectKind], size: bool) 
             // What is no name of a volume may still be the name of nothing.
             Err(Failure::Engine(error)) if kinds.len() > 1 && error.kind() == corten_model::Kind::Invalid => {
             }
-            Ok((shape, json)) if size && *kind == ObjectKind::Container => {
+            Ok((shape, json)) if style.size && *kind == ObjectKind::Container => {
                 return Ok((shape, with_size(engine, json)?));
             }
             outcome => return outcome,

@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use corten_engine::image::{self, Removed};
+use corten_engine::image::{self, RemoveOptions, Removed};
+use corten_model::platform::Platform;
 
 use crate::caller::Caller;
 use crate::error::{Failure, Result};
@@ -15,6 +16,12 @@ pub struct Args {
     /// Force removal of the image
     #[arg(short, long)]
     force: bool,
+    /// Do not delete untagged parents (images have no parents here: nothing is left for it to keep)
+    #[arg(long)]
+    no_prune: bool,
+    /// Remove only the given platforms, such as linux/amd64,linux/arm64
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    platform: Vec<Platform>,
     /// The images
     #[arg(required = true, value_name = "IMAGE", hide = true)]
     images: Vec<String>,
@@ -22,10 +29,13 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
+    // Parents without a name stay with it; an image's layers are its own, and there are no such parents.
+    let Args { force, no_prune: _, platform: platforms, images } = args;
+    let options = RemoveOptions { force, platforms };
     let mut engine = caller.engine()?;
     let mut missing = Vec::new();
-    let outcome = several::each(&args.images, caller, |target, caller| {
-        match image::remove(&mut engine, target, args.force).map_err(Failure::from) {
+    let outcome = several::each(&images, caller, |target, caller| {
+        match image::remove(&mut engine, target, &options).map_err(Failure::from) {
             Ok(removed) => {
                 for removed in removed {
                     match removed {
@@ -36,7 +46,7 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
                 Ok(())
             }
             // What should not be there isn't: with `--force` that is told, and is no failure.
-            Err(failure) if args.force && failure.is_not_found() => {
+            Err(failure) if force && failure.is_not_found() => {
                 missing.push(failure.line());
                 Ok(())
             }

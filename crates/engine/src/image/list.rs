@@ -6,7 +6,7 @@ use corten_images::{Index, Manifest};
 use corten_model::platform::Platform;
 use corten_model::{Digest, Kind, Reference};
 
-use super::{created_ns, created_unix_s, image_for, platform_of};
+use super::{created_unix_s, platform_of, resolve_present};
 use crate::db::images::{self, Image};
 use crate::db::tags::{self, Tag};
 use crate::{Engine, Result};
@@ -22,8 +22,6 @@ pub struct Summary {
     pub manifest: Digest,
     /// When it was made, seconds since the epoch.
     pub created_unix_s: i64,
-    /// The same in nanoseconds.
-    pub created_unix_ns: i64,
     /// Bytes of its unpacked layers.
     pub size_bytes: u64,
     /// Its labels.
@@ -46,7 +44,6 @@ pub fn list(engine: &mut Engine) -> Result<Vec<Summary>> {
             Summary {
                 tags: of_it.iter().map(|tag| tag.reference.clone()).collect(),
                 created_unix_s: created_unix_s(&image),
-                created_unix_ns: created_ns(&image),
                 manifest: of_it.first().map_or_else(|| image.manifest.clone(), |tag| tag.target.clone()),
                 size_bytes: image.size_bytes,
                 labels: image.config.config.labels.clone().unwrap_or_default(),
@@ -55,11 +52,6 @@ pub fn list(engine: &mut Engine) -> Result<Vec<Summary>> {
             }
         })
         .collect())
-}
-
-/// When an image was made, nanoseconds since the epoch.
-pub fn created_unix_ns(engine: &mut Engine, target: &str) -> Result<i64> {
-    Ok(created_ns(&image_for(engine, target, None)?))
 }
 
 /// Ids of the image that `target` means and of those that begin with all of its layers; none if there is no such

@@ -21,6 +21,6 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
-    let style = Style { format: args.format.as_deref(), size: args.size };
+    let style = Style { format: args.format.as_deref(), size: args.size, platform: None };
     inspect::print(&args.targets, &[ObjectKind::Container], style, caller)
 }

@@ -18,6 +18,6 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
-    let style = Style { format: args.format.as_deref(), size: false };
+    let style = Style { format: args.format.as_deref(), size: false, platform: None };
     inspect::print(&args.targets, &[ObjectKind::Volume], style, caller)
 }
