@@ -126,7 +126,17 @@ impl Host {
 
     /// A command about to be run.
     pub fn call<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Call {
-        let mut command = Command::new(&self.binary);
+        self.call_by(Command::new(&self.binary), args)
+    }
+
+    /// The same with so many bytes of address space: taking more is a crash.
+    pub fn call_within<S: AsRef<OsStr>>(&self, bytes: u64, args: impl IntoIterator<Item = S>) -> Call {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {}; exec \"$0\" \"$@\"", bytes >> 10)]).arg(&self.binary);
+        self.call_by(command, args)
+    }
+
+    fn call_by<S: AsRef<OsStr>>(&self, mut command: Command, args: impl IntoIterator<Item = S>) -> Call {
         command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")

@@ -1,7 +1,8 @@
 //! The image most tests run: Debian's static busybox, its applets, and the least of /etc.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::tar::Tar;
@@ -50,4 +51,17 @@ fn make() -> Tar {
         tar = tar.symlink(&format!("bin/{applet}"), "busybox");
     }
     tar.file("etc/passwd", 0o644, PASSWD.as_bytes()).file("etc/group", 0o644, GROUP.as_bytes())
+}
+
+/// What `program -c` makes of `bytes`: `gzip`, `zstd`, `xz` or `bzip2`.
+pub fn filter(program: &str, bytes: &[u8]) -> Vec<u8> {
+    let child = Command::new(program).arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.expect("it is installed: run `cargo xtask setup`");
+    let mut stdin = child.stdin.take().expect("a pipe was asked for");
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(bytes).expect("it reads all"));
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{program}");
+        output.stdout
+    })
 }

@@ -5,6 +5,7 @@
 //! test if a process, a mount, a control group or a finding of `corten system check` is left.
 
 mod account;
+pub mod archive;
 mod call;
 mod collect;
 mod host;
@@ -20,7 +21,7 @@ mod wait;
 pub use account::Account;
 pub use call::Call;
 pub use host::{Host, binary};
-pub use image::{BUSYBOX, busybox_files};
+pub use image::{BUSYBOX, busybox_files, filter};
 pub use leftovers::{groups_of, processes_of};
 pub use output::Output;
 pub use probe::probe;

@@ -177,3 +177,102 @@ fn names_follow_docker_s_grammar() {
         refused.check(refused.code != 0, "it was taken");
     }
 }
+
+#[test]
+fn a_tag_is_another_name() {
+    let host = Host::with_busybox();
+    host.run(["tag", BUSYBOX, "me/box:1"]).success().stdout_is("");
+    host.run(["image", "tag", "me/box:1", "localhost:5000/box"]).success();
+    assert_eq!(host.inspect("localhost:5000/box")["Id"], host.inspect(BUSYBOX)["Id"]);
+    let tags = host.inspect(BUSYBOX)["RepoTags"].clone();
+    assert_eq!(tags, serde_json::json!(["busybox:latest", "me/box:1", "localhost:5000/box:latest"]));
+    let digest = host.inspect(BUSYBOX)["RepoDigests"][0].as_str().unwrap().to_owned();
+    host.run(["run", "--rm", &digest, "true"]).success();
+    host.run(["tag", "nothing", "x"]).refuses().stderr_has("no such image");
+    host.run(["tag", BUSYBOX, "UPPER"]).refuses();
+    host.run(["tag", BUSYBOX, "hello"]).refuses();
+    host.run(["rmi", BUSYBOX]).success().stdout_is("Untagged: busybox:latest");
+    host.run(["run", "--rm", "me/box:1", "true"]).success();
+}
+
+#[test]
+fn an_image_goes_with_its_last_name() {
+    let host = Host::with_busybox();
+    let id = host.inspect(BUSYBOX)["Id"].as_str().unwrap().to_owned();
+    host.run(["tag", BUSYBOX, "second"]).success();
+    host.run(["rmi", &id]).refuses().stderr_has("several names");
+    host.run(["run", "--name", "user", BUSYBOX, "true"]).success();
+    host.run(["image", "rm", "-f", &id])
+        .success()
+        .stdout_has("Untagged: busybox")
+        .stdout_has("Untagged: second");
+    host.run(["images", "-q"]).success().stdout_is("");
+    host.run(["images", "-aq"]).success().stdout_is(&id[7..19]);
+    host.run(["start", "user"]).success();
+    host.run(["rmi", &id]).refuses().stderr_has("in use");
+    host.run(["rm", "-f", "user"]).success();
+    let removed = host.run(["rmi", "--no-prune", &id]);
+    removed
+        .success()
+        .stdout_has(&format!("Deleted: {id}"))
+        .check(removed.lines().len() == 2, "its layer is told");
+    host.is_clean();
+}
+
+#[test]
+fn images_are_filtered() {
+    let host = Host::with_busybox();
+    let tar = busybox_files().bytes();
+    for (name, label) in [("me/one:1", "LABEL tier=web"), ("me/two:2", "LABEL tier=db")] {
+        host.call(["import", "-c", label, "-", name]).stdin(tar.clone()).output().success();
+    }
+    host.call(["import", "-c", "ENV A=1", "-"]).stdin(tar).output().success();
+    let check = |filters: &[&str], expected: &[&str]| {
+        let words = ["images", "--format", "{{.Repository}}"].into_iter().chain(filters.iter().copied());
+        let mut lines = host.run(words).lines();
+        lines.sort();
+        assert_eq!(lines, expected, "{filters:?}");
+    };
+    check(&["-f", "label=tier"], &["me/one", "me/two"]);
+    check(&["-f", "label=tier=web"], &["me/one"]);
+    check(&["--filter", "reference=me/*"], &["me/one", "me/two"]);
+    check(&["-f", "reference=*:1", "-f", "reference=busybox"], &["busybox"]);
+    check(&["-f", "reference=*/*:1", "-f", "reference=busybox"], &["busybox", "me/one"]);
+    check(&["-f", "dangling=true"], &["<none>"]);
+    check(&["-f", "since=busybox"], &["me/one", "me/two"]);
+    check(&["-f", "before=me/two:2"], &["busybox", "me/one"]);
+    check(&["-f", "before=me/two:2", "-f", "since=busybox"], &["me/one"]);
+    host.run(["images", "-f", "color=red"]).refuses().stderr_has("color=red");
+    host.run(["images", "--tree", "-a"]).success().stdout_has("└─ linux/").stdout_has("<untagged>");
+    host.run(["images", "--tree", "-q"]).refuses();
+}
+
+#[test]
+fn a_history_has_a_line_for_each_step() {
+    let host = Host::with_busybox();
+    let table = host.run(["history", BUSYBOX]);
+    table.success().stdout_has("IMAGE").stdout_has("CREATED BY").stdout_has("Imported from -");
+    let id = host.inspect(BUSYBOX)["Id"].as_str().unwrap().to_owned();
+    host.run(["image", "history", "-q", "--no-trunc", BUSYBOX]).success().stdout_is(&id);
+    let sizes = host.run(["history", "-H=false", "--format", "{{.Size}} {{.CreatedSince}}", BUSYBOX]);
+    let (size, created) =
+        sizes.success().text().split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert_eq!(host.inspect(BUSYBOX)["Size"].to_string(), size);
+    assert!(created.contains('T'), "{created}");
+    host.run(["history", "nothing"]).refuses();
+}
+
+#[test]
+fn an_import_for_another_machine() {
+    let host = Host::new();
+    let import = ["import", "--platform", "linux/arm/v6", "-", "pi"];
+    host.call(import).stdin(busybox_files().bytes()).output().success();
+    let found = host.inspect("pi");
+    assert_eq!(
+        (&found["Architecture"], &found["Variant"], &found["Os"]),
+        (&"arm".into(), &"v6".into(), &"linux".into())
+    );
+    host.run(["image", "inspect", "--platform", "linux/arm/v6", "pi"]).success();
+    host.run(["image", "inspect", "--platform", "linux/arm/v7", "pi"]).refuses().stderr_has("linux/arm/v7");
+    host.run(["import", "https://example.com/x.tar"]).refuses().stderr_has("not supported");
+}
