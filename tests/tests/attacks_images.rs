@@ -202,9 +202,9 @@ fn bombs() {
         with_config(&|c| c["config"]["Labels"] = json!({"a": "x".repeat(100 << 20)})),
         "has more than",
     );
-    // 4 GiB of zeros as a layer, 4 MB on the way.
+    // 1 GiB of zeros as a layer, a few megabytes on the way.
     let zeros = std::process::Command::new("sh")
-        .args(["-c", "head -c 4294967296 /dev/zero | gzip -1"])
+        .args(["-c", "head -c 1073741824 /dev/zero | gzip -1"])
         .output()
         .unwrap();
     let bomb = vec![Layer { plain: Vec::new(), blob: zeros.stdout }];

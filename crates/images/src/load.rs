@@ -234,8 +234,12 @@ impl Loading<'_> {
                 }
                 let mut verified = Verified::new(reader, digest, size);
                 let unpacked = self.unpack_plain(&mut verified, layer, parent);
-                // What made it fail is the digest, if that is another one.
-                verified.broken().map_or(unpacked, Err).and_then(|()| verified.finish())
+                match (unpacked, verified.finish()) {
+                    // What made it fail is that the bytes are others, if they are.
+                    (_, Err(other @ Error::WrongDigest { .. })) => Err(other),
+                    (Ok(()), finished) => finished,
+                    (Err(error), _) => Err(error),
+                }
             }
         };
         if unpacked.is_err() {

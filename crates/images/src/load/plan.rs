@@ -295,23 +295,24 @@ impl Planner<'_> {
 
     /// Names that only `manifest.json` has.
     fn add_names(&mut self, images: &[ArchivedImage]) -> Result<(), Error> {
+        let mut known: HashSet<Reference> =
+            self.plan.roots.iter().flat_map(|root| root.names.iter().cloned()).collect();
         for image in images {
             let config = self.files.document(&image.config)?;
             let config = config.ok_or_else(|| Error::Missing { name: image.config.clone() })?;
             let id = digest_of(&config);
-            let position = self.plan.images.iter().position(|known| known.id == id);
-            let Some(position) = position else {
+            let Some(position) = self.plan.images.iter().position(|known| known.id == id) else {
+                // One for a platform that isn't wanted is left out of the plan.
                 if self.platforms.is_empty() {
                     return Err(Error::Disagree { id });
                 }
                 continue;
             };
-            let names = names_of(image)?;
+            let mut names = names_of(image)?;
+            names.retain(|name| known.insert(name.clone()));
             let node = self.plan.root_of(Node::Image(position));
-            let known: HashSet<_> = self.plan.roots.iter().flat_map(|root| root.names.clone()).collect();
-            let new = names.into_iter().filter(|name| !known.contains(name));
             if let Some(root) = self.plan.roots.iter_mut().find(|root| root.node == node) {
-                root.names.extend(new);
+                root.names.extend(names);
             }
         }
         Ok(())
