@@ -6,7 +6,7 @@ use std::fs;
 
 use corten_tests::archive::{Archive, Layer, config, config_for, sha256};
 use corten_tests::tar::Tar;
-use corten_tests::{Account, BUSYBOX, Host, busybox_files, filter, processes_of, wait_until};
+use corten_tests::{Account, BUSYBOX, Host, busybox_files, filter, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -331,7 +331,6 @@ fn a_load_that_is_killed_at_any_step_leaves_what_check_repairs() {
         assert_eq!(there, usize::from(step == "load.rows"), "{step}");
         host.call(["load"]).stdin(bytes.clone()).output().success().stdout_is("Loaded image: app:1");
         host.run(["run", "--rm", "app:1", "true"]).success();
-        assert!(processes_of(host.path()).is_empty(), "{step}");
     }
 }
 

@@ -8,6 +8,7 @@ use rustix::fs::FallocateFlags;
 
 use crate::error::Error;
 use crate::store::Store;
+use crate::tar::TarError;
 use crate::temp;
 
 /// Bytes copied at once.
@@ -33,6 +34,7 @@ impl Store {
 
 impl Spool {
     /// Keeps exactly `size` bytes of `reader`; where they begin. There must be room for them before the first is read.
+    /// What can't be read is an error of the archive (`Tar`), what can't be written one of the spool.
     pub fn keep(&mut self, reader: &mut dyn Read, size: u64) -> Result<u64, Error> {
         let free = rustix::fs::fstatvfs(&self.file).map_err(|e| Error::Spool(e.into()))?;
         let free = free.f_bavail.saturating_mul(free.f_frsize);
@@ -44,10 +46,10 @@ impl Spool {
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
             let count = match reader.read(&mut self.buffer[..want]) {
-                Ok(0) => return Err(Error::Spool(io::ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(unread(self.end, io::ErrorKind::UnexpectedEof.into())),
                 Ok(count) => count,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(Error::Spool(e)),
+                Err(e) => return Err(unread(self.end, e)),
             };
             self.file.write_all_at(&self.buffer[..count], self.end).map_err(Error::Spool)?;
             self.end += count as u64;
@@ -69,6 +71,10 @@ impl Spool {
     }
 }
 
+fn unread(at: u64, source: io::Error) -> Error {
+    TarError::Read { at, source }.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +90,7 @@ mod tests {
         let mut bytes = [0; 6];
         spool.file().read_exact_at(&mut bytes, 5).unwrap();
         assert_eq!(&bytes, b"second");
-        assert!(matches!(spool.keep(&mut &b"x"[..], 2), Err(Error::Spool(_))));
+        assert!(matches!(spool.keep(&mut &b"x"[..], 2), Err(Error::Tar(_))));
         assert!(matches!(spool.keep(&mut io::empty(), u64::MAX), Err(Error::NoSpace { .. })));
         spool.release(0, 5);
         assert_eq!(std::fs::read_dir(store.root()).unwrap().count(), before);

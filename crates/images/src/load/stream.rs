@@ -36,6 +36,14 @@ pub(super) fn take(loading: &mut Loading<'_>, reader: &mut dyn Read) -> Result<(
     taken.map(|()| (taking.table, taking.spool))
 }
 
+/// Which side of the spool failed.
+fn kept(error: corten_storage::Error) -> Error {
+    match error {
+        corten_storage::Error::Tar(_) => Error::Archive(error),
+        other => Error::Spool(other),
+    }
+}
+
 struct Taking {
     table: Table,
     spool: Spool,
@@ -54,11 +62,12 @@ impl Taking {
                 continue;
             }
             let at = match promised(&name) {
-                None => self.spool.keep(&mut members, member.size).map_err(Error::Spool)?,
+                None => self.spool.keep(&mut members, member.size).map_err(kept)?,
                 Some(digest) => {
                     let mut verified = Verified::new(&mut members, &digest, member.size);
-                    let kept = self.spool.keep(&mut verified, member.size).map_err(Error::Spool);
-                    verified.broken().map_or(kept, Err).and_then(|at| verified.finish().map(|()| at))?
+                    let at = self.spool.keep(&mut verified, member.size).map_err(kept)?;
+                    verified.finish()?;
+                    at
                 }
             };
             self.table.place(name.clone(), at, member.size);

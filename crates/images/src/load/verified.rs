@@ -31,7 +31,7 @@ impl<R: Read> Verified<R> {
     }
 
     /// Whether the bytes were other ones than was promised.
-    pub fn broken(&self) -> Option<Error> {
+    fn broken(&self) -> Option<Error> {
         let found = self.found.as_ref().filter(|found| **found != self.expected)?;
         Some(Error::WrongDigest { expected: self.expected.clone(), found: found.clone() })
     }
