@@ -46,7 +46,7 @@ fn archive() -> Vec<u8> {
 
 fn options(changes: &[&str]) -> ImportOptions {
     let changes = changes.iter().map(|c| (*c).to_owned()).collect();
-    ImportOptions { changes, message: None, created: "2026-01-02T03:04:05Z".to_owned() }
+    ImportOptions { changes, message: None, created: "2026-01-02T03:04:05Z".to_owned(), platform: None }
 }
 
 #[test]
@@ -118,7 +118,12 @@ fn a_compressed_archive_has_the_same_id() {
 fn a_typing_error_costs_no_unpacking() {
     struct Never;
     impl Unpack for Never {
-        fn unpack(&self, _: &mut dyn Read, _: Option<&Digest>) -> Result<Unpacked, UnpackError> {
+        fn unpack(
+            &self,
+            _: &mut dyn Read,
+            _: Option<&Digest>,
+            _: Option<&Digest>,
+        ) -> Result<Unpacked, UnpackError> {
             panic!("unpacked");
         }
     }
