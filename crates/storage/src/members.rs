@@ -62,7 +62,7 @@ impl<'r> Members<'r> {
     }
 
     /// The next one; what is left of the last one's data is skipped.
-    pub fn next(&mut self) -> Result<Option<Member>, Error> {
+    pub fn next_member(&mut self) -> Result<Option<Member>, Error> {
         let Some(entry) = self.archive.next()? else { return Ok(None) };
         let kind = match entry.kind {
             EntryKind::File if entry.sparse.is_none() => MemberKind::File,
@@ -115,7 +115,7 @@ pub fn index<E: From<Error>>(
                 Ok(())
             };
         }
-        while let Some(member) = members.next()? {
+        while let Some(member) = members.next_member()? {
             seen += 1;
             if seen > limits.entries {
                 return Err(Error::from(TarError::Limit { what: "entries", max: limits.entries }).into());
@@ -168,7 +168,7 @@ mod tests {
             let mut reader = &bytes[..];
             let mut streamed = Vec::new();
             let mut members = Members::new(&mut reader, &Limits::default());
-            while let Some(member) = members.next().unwrap() {
+            while let Some(member) = members.next_member().unwrap() {
                 if member.name == b"last" {
                     let mut data = Vec::new();
                     members.read_to_end(&mut data).unwrap();

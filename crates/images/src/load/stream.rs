@@ -56,7 +56,7 @@ struct Taking {
 
 impl Taking {
     fn all(&mut self, loading: &mut Loading<'_>, mut members: Members<'_>) -> Result<(), Error> {
-        while let Some(member) = members.next().map_err(Error::Archive)? {
+        while let Some(member) = members.next_member().map_err(Error::Archive)? {
             let Some(name) = self.table.take(&member)? else { continue };
             if self.pass(loading, &name, &mut members, member.size)? {
                 continue;
