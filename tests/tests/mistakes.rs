@@ -136,6 +136,15 @@ fn volumes_configuration_and_contexts() {
     let (host, _) = host();
     let hint = "hint: `corten volume ls` lists them\n";
     check(&host, &["volume", "rm"], 1, missing("volume rm", "VOLUME"));
+    check(
+        &host,
+        &["volume", "create", "a/b"],
+        1,
+        "error: `corten volume create`: invalid name `a/b`: names are 1 to 200 of `a-z A-Z 0-9 _ . -` and start with \
+         a letter or digit\nhint: see `corten volume create --help`\n",
+    );
+    let shell = "error: `corten completion`: invalid value `tcsh`\nhint: see `corten completion --help`\n";
+    check(&host, &["completion", "tcsh"], 1, shell);
     let gone = format!("error: cannot remove volume `nothing`\ncaused by: no such volume: `nothing`\n{hint}");
     check(&host, &["volume", "rm", "nothing"], 1, gone);
     check(&host, &["volume", "inspect", "nothing"], 1, format!("error: no such volume: `nothing`\n{hint}"));

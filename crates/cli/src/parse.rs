@@ -108,6 +108,12 @@ fn failure(name: &'static str, error: &clap::Error) -> Failure {
         ErrorKind::InvalidUtf8 => Failure::Arguments { verb, why: "an argument is not valid UTF-8".into() },
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let source = std::error::Error::source(error);
+            if !flag.starts_with('-') {
+                // A word that isn't a flag's value: clap names its place, or nothing at all.
+                let value = text(ContextKind::InvalidValue).unwrap_or_default();
+                let why = source.map_or_else(|| format!("invalid value `{value}`"), ToString::to_string);
+                return Failure::Arguments { verb, why };
+            }
             if let Some(invalid) = source.and_then(|source| source.downcast_ref::<Invalid>()) {
                 return Failure::FlagInvalid { verb, flag, source: Box::new(invalid.clone()) };
             }
