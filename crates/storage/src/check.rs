@@ -166,7 +166,7 @@ impl Check {
         }
         for chain in &live.layers {
             match layers.info(chain) {
-                Ok(info) if info.unpacked.chain_id == *chain && layers.dir(chain).is_dir() => {}
+                Ok(info) if info.unpacked.chain_id == *chain && layers.is_whole(chain, &info) => {}
                 Ok(_) | Err(Error::LayerDamaged { .. } | Error::LayerNewer { .. }) => {
                     self.found(Problem::Damaged, layers.place(chain), false);
                 }

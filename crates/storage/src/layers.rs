@@ -236,6 +236,12 @@ impl Layers<'_> {
         self.place(chain).exists()
     }
 
+    /// Whether everything of a layer is there that its layer.json speaks of, unread.
+    pub(crate) fn is_whole(&self, chain: &Digest, info: &LayerInfo) -> bool {
+        let recipe = self.place(chain).join(RECIPE);
+        self.dir(chain).is_dir() && (info.version < LAYER_VERSION_RECIPE || recipe.is_file())
+    }
+
     /// Removes `chain`; one that isn't there is fine. The caller knows that nothing needs it.
     pub fn remove(&self, chain: &Digest) -> Result<(), Error> {
         remove_whole(&self.directory(), &self.place(chain))

@@ -396,6 +396,17 @@ fn an_older_layer_says_so_and_the_same_archive_mends_it() {
 }
 
 #[test]
+fn a_check_notices_a_missing_recipe() {
+    let world = World::new();
+    let chain = same(&world, &Tar::default().file("a", "1").end(), None);
+    let live = crate::Live { layers: [chain.clone()].into(), ..crate::Live::default() };
+    assert_eq!(crate::check(&world.store, &live, false).unwrap(), []);
+    fs::remove_file(world.store.layers().place(&chain).join(RECIPE)).unwrap();
+    let found = crate::check(&world.store, &live, false).unwrap();
+    assert!(matches!(found.as_slice(), [only] if only.problem == crate::Problem::Damaged), "{found:?}");
+}
+
+#[test]
 fn another_archive_than_expected_leaves_nothing() {
     let world = World::new();
     let layers = world.store.layers();
