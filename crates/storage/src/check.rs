@@ -12,6 +12,7 @@ use corten_model::{ContainerId, Digest, VolumeId};
 
 use crate::error::{At, Error};
 use crate::store::Store;
+use crate::sweep::Held;
 use crate::temp;
 use crate::tree;
 use crate::volumes;
@@ -27,6 +28,8 @@ pub struct Live {
     pub blobs: HashSet<Digest>,
     /// Volumes.
     pub volumes: HashSet<VolumeId>,
+    /// What leases hold for those who are making images.
+    pub held: Held,
 }
 
 /// One difference between rows and disk.
@@ -70,11 +73,9 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Compares the store with `live`; with `repair`, removes temporary files and what no row names. A repair needs that
-/// nobody holds [`Store::writing`] (else `Busy`), and `live` read after that was made sure, by [`check`]'s caller
-/// holding the database.
+/// Compares the store with `live`; with `repair`, removes temporary files and what no row names. Who repairs holds
+/// [`Store::alone`], and read `live` after it got that.
 pub fn check(store: &Store, live: &Live, repair: bool) -> Result<Vec<Finding>, Error> {
-    let _lock = if repair { Some(store.repairing()?) } else { None };
     let mut check = Check { repair, findings: Vec::new() };
     check.temporary(store.root())?;
     check.temporary(&store.join("blobs"))?;
@@ -132,7 +133,7 @@ impl Check {
         let blobs = store.blobs();
         for (name, path) in self.names(&blobs.directory())? {
             match format!("sha256:{name}").parse::<Digest>() {
-                Ok(digest) if !live.blobs.contains(&digest) => self.litter(Problem::NoRow, path)?,
+                Ok(digest) if !live.has_blob(&digest) => self.litter(Problem::NoRow, path)?,
                 Ok(_) => {}
                 Err(_) => self.found(Problem::Foreign, path, false),
             }
@@ -154,7 +155,7 @@ impl Check {
         let layers = store.layers();
         for (name, path) in self.names(&layers.directory())? {
             match format!("sha256:{name}").parse::<Digest>() {
-                Ok(chain) if !live.layers.contains(&chain) => {
+                Ok(chain) if !live.has_layer(store, &chain) => {
                     if self.repair {
                         layers.remove(&chain)?;
                     }

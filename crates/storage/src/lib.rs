@@ -28,6 +28,7 @@ pub mod snapshot;
 mod spool;
 pub mod steps;
 mod store;
+mod sweep;
 mod tar;
 mod temp;
 #[cfg(test)]
@@ -47,5 +48,6 @@ pub use members::{Member, MemberKind, Members, index};
 pub use recipe::LayerTar;
 pub use spool::Spool;
 pub use store::{STORE_VERSION, Store, Writing};
+pub use sweep::{Garbage, Held, Trash, litter};
 pub use tar::TarError;
 pub use volumes::VolumeData;

@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 /// Every step, in the order in which a command passes them.
-pub const STEPS: [&str; 12] = [
+pub const STEPS: [&str; 16] = [
     "open.directories",
     "open.version",
     "unpack.begun",
@@ -18,6 +18,10 @@ pub const STEPS: [&str; 12] = [
     "volume.made",
     "copy.found",
     "copy.placed",
+    "sweep.begun",
+    "sweep.layers",
+    "sweep.moved",
+    "sweep.half",
 ];
 
 /// Steps of the crates above this one, which say them through the same door.

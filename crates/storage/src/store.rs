@@ -39,8 +39,8 @@ pub struct Store {
     rootless: bool,
 }
 
-/// While it lives, no repair removes what has no row yet. Take it before something new is made, drop it when its row
-/// is committed.
+/// Somebody makes something new ([`Store::writing`]), or nobody does ([`Store::alone`]). The kernel takes it from a
+/// process that ends: whoever is alone knows that what has no row was left by a command that ended half-way.
 #[derive(Debug)]
 #[must_use]
 pub struct Writing {
@@ -115,8 +115,8 @@ impl Store {
         Ok(Writing { lock: file })
     }
 
-    /// Keeps everybody else from making something new; `Busy` if somebody is.
-    pub(crate) fn repairing(&self) -> Result<Writing, Error> {
+    /// Keeps everybody else from making something new; `Busy` if somebody is. Hold it for short.
+    pub fn alone(&self) -> Result<Writing, Error> {
         let file = self.lock_file()?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => Err(Error::Busy { path: self.root.clone() }),
@@ -259,8 +259,8 @@ mod tests {
         let store = Store::open(&temp.path().join("s"), false).unwrap();
         let one = store.writing().unwrap();
         let two = store.writing().unwrap();
-        assert!(matches!(store.repairing(), Err(Error::Busy { .. })));
+        assert!(matches!(store.alone(), Err(Error::Busy { .. })));
         drop((one, two));
-        drop(store.repairing().unwrap());
+        drop(store.alone().unwrap());
     }
 }

@@ -38,6 +38,9 @@ fn until_a_step() {
     let path = Path::new("layers/.tmp-copy").to_owned();
     let into = Extraction { path, stream: false, owners: Owners::Kept };
     extract(&top, &into, &mut tar.as_slice()).unwrap();
+    let mut trash = crate::Trash::new(&store).unwrap();
+    trash.take(&store, &crate::Garbage::find(&store, &Live::default()).unwrap()).unwrap();
+    trash.empty().unwrap();
 }
 
 #[test]
@@ -105,9 +108,6 @@ fn what_somebody_is_making_is_no_litter() {
     let found = check(&world.store, &Live::default(), true).unwrap();
     assert_eq!(found.len(), 1);
     assert!(making.path().exists() && !layers.join(".tmp-1-1").exists());
-    let writing = world.store.writing().unwrap();
-    assert!(matches!(check(&world.store, &Live::default(), true), Err(Error::Busy { .. })));
-    drop(writing);
 }
 
 #[test]
