@@ -1,6 +1,5 @@
 //! A host of its own for one test: its own data root and run root, so that tests run side by side.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -8,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ pub struct Host {
     binary: PathBuf,
     account: Option<(u32, u32)>,
     /// Ids of all containers this test has heard of.
-    ids: RefCell<BTreeSet<String>>,
+    ids: Mutex<BTreeSet<String>>,
     checks: bool,
 }
 
@@ -45,7 +45,7 @@ impl Host {
         // Short: a socket's path has room for 108 bytes.
         let dir = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").expect("/tmp can be written");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
-        Self { dir, binary: binary(), account: None, ids: RefCell::default(), checks: true }
+        Self { dir, binary: binary(), account: None, ids: Mutex::default(), checks: true }
     }
 
     /// A store with the image `busybox`.
@@ -76,6 +76,11 @@ impl Host {
         fs::copy(&self.binary, &copy).expect("room for a copy of the binary");
         self.binary = copy;
         self
+    }
+
+    /// From now on this program is run instead.
+    pub(crate) fn set_binary(&mut self, program: PathBuf) {
+        self.binary = program;
     }
 
     /// For tests that leave things on purpose: the drop cleans up and doesn't look.
@@ -275,11 +280,15 @@ impl Host {
     pub fn note_containers(&self) {
         let entries = fs::read_dir(self.data_root().join("containers")).into_iter().flatten().flatten();
         let names = entries.filter_map(|e| e.file_name().into_string().ok());
-        self.ids.borrow_mut().extend(names.filter(|name| is_id(name)));
+        self.ids().extend(names.filter(|name| is_id(name)));
+    }
+
+    fn ids(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, output: &Output) {
-        self.ids.borrow_mut().extend(output.lines().into_iter().filter(|line| is_id(line)));
+        self.ids().extend(output.lines().into_iter().filter(|line| is_id(line)));
     }
 
     /// Removes every container; returns what went wrong.
@@ -303,7 +312,7 @@ impl Host {
 
     /// What is left on the machine, once everything had time to go.
     fn leftovers(&self) -> Option<String> {
-        let ids: Vec<String> = self.ids.borrow().iter().cloned().collect();
+        let ids: Vec<String> = self.ids().iter().cloned().collect();
         let look = || {
             let mut left: Vec<String> = Vec::new();
             let processes = leftovers::processes_of(self.path());

@@ -7,25 +7,8 @@
 
 use std::fs;
 
-use corten_tests::{BUSYBOX, Host, groups_of, processes_of, wait_until};
-use rustix::process::{Pid, Signal, kill_process};
-
-fn kill(pid: u32) {
-    // It may have gone by itself.
-    let _ = kill_process(Pid::from_raw(pid as i32).expect("pids are positive"), Signal::KILL);
-}
-
-/// The letter that tells what a process does.
-fn state_of(pid: u32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit(')').next()?.trim_start().chars().next()
-}
-
-/// A process of this host that has stopped itself.
-fn stopped(host: &Host) -> Option<u32> {
-    let pids = processes_of(host.path()).into_iter().map(|(pid, _)| pid);
-    pids.into_iter().find(|pid| state_of(*pid) == Some('T'))
-}
+use corten_tests::{BUSYBOX, Host, groups_of, kill, processes_of, state_of, wait_stopped, wait_until};
+use rustix::process::Signal;
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,7 +25,7 @@ fn check(step: &str, flags: &[&str], command: &[&str], victim: Victim) {
     let words = ["run", "--name", "one"].iter().chain(flags).chain(&[BUSYBOX]).chain(command);
     let session = host.call(words).env("CORTEN_STOP_AT", step).spawn();
     let what = format!("{step} {flags:?} {victim:?}");
-    let pid = wait_until(&format!("somebody stops at {what}"), || stopped(&host));
+    let pid = wait_stopped(&host, &what);
     host.note_containers();
     let client = session.pid();
     if victim == Victim::Everybody {

@@ -22,7 +22,7 @@ const BUILD: [Package; 2] = [
 ];
 
 /// What the tests and the demo make images of and run with.
-const RUN: [Package; 12] = [
+const RUN: [Package; 14] = [
     Package { name: "busybox-static", program: "busybox", purpose: "the small image" },
     Package { name: "mmdebstrap", program: "mmdebstrap", purpose: "the Debian image" },
     Package { name: "uidmap", program: "newuidmap", purpose: "rootless containers with more than one id" },
@@ -35,6 +35,8 @@ const RUN: [Package; 12] = [
     Package { name: "zsh", program: "zsh", purpose: "the shells that complete" },
     Package { name: "fish", program: "fish", purpose: "the shells that complete" },
     Package { name: "openssh-client", program: "ssh", purpose: "commands on another host" },
+    Package { name: "e2fsprogs", program: "mkfs.ext4", purpose: "disks that lose their power in tests" },
+    Package { name: "perl-base", program: "perl", purpose: "shuts such a disk down" },
 ];
 
 /// Version of nextest to install where there is none: the lowest that knows all of .config/nextest.toml.

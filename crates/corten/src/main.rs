@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let code = match name.file_name().and_then(OsStr::to_str) {
         Some(keeper::PERSONALITY) => keeper::main(),
         Some(inside::PERSONALITY) => inside::main(),
-        Some(janitor::PERSONALITY) => janitor::main(path_in("CORTEN_ROOT"), path_in("CORTEN_RUN_ROOT")),
+        Some(janitor::PERSONALITY) => janitor::main(path_in),
         Some(HELLO) => corten_cli::hello(),
         _ => corten_cli::main(arguments),
     };

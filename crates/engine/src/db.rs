@@ -11,6 +11,7 @@ pub mod broken;
 pub mod containers;
 pub mod events;
 pub mod images;
+pub mod leases;
 pub mod sandboxes;
 mod schema;
 pub mod tags;

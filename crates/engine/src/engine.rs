@@ -12,6 +12,7 @@ use crate::db::Database;
 use crate::db::volumes::Volume;
 use crate::error::OnFile;
 use crate::ids::registry::Claim;
+use crate::janitor::Task;
 use crate::timings::Timings;
 use crate::{Error, Result, Roots, fold, journal};
 
@@ -27,6 +28,8 @@ pub struct Engine {
     /// Host ids of a container whose keeper doesn't hold them yet.
     ids: Claim,
     timings: Timings,
+    /// Something may have lost its last name.
+    garbage: bool,
 }
 
 impl Engine {
@@ -46,6 +49,7 @@ impl Engine {
             unfolded: BTreeMap::new(),
             ids: Claim::default(),
             timings,
+            garbage: false,
         })
     }
 
@@ -77,6 +81,11 @@ impl Engine {
     /// Gives back the host ids that were held.
     pub(crate) fn release_ids(&mut self) {
         self.ids = Claim::default();
+    }
+
+    /// Something may have lost its last name: when this command ends, gc looks.
+    pub(crate) fn note_garbage(&mut self) {
+        self.garbage = true;
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -129,11 +138,13 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// A command that leaves a long log behind has it folded into the database, by a process that nobody waits for.
+    /// A command that leaves a long log or garbage behind has it seen to, by a process that nobody waits for.
     fn drop(&mut self) {
-        if self.database.is_some() && crate::db::wants_checkpoint(&self.roots.data) {
-            // One that can't be spawned is spawned by the next command.
-            let _ = crate::janitor::spawn_checkpoint(&self.roots.data);
+        let garbage = self.garbage && crate::gc::is_wanted(self).unwrap_or(false);
+        if garbage || self.database.is_some() && crate::db::wants_checkpoint(&self.roots.data) {
+            // One that can't be spawned is spawned by a later command.
+            let task = if garbage { Task::Collect } else { Task::Checkpoint };
+            let _ = crate::janitor::spawn(task, &self.roots);
         }
     }
 }

@@ -81,6 +81,9 @@ pub enum Error {
         /// What was asked for.
         wanted: Platform,
     },
+    /// gc was there while the work took longer than its lease.
+    #[error("it took longer than a day, and what was made of it is gone")]
+    LeaseExpired,
     /// No command in the image and none given.
     #[error("no command is given and image `{0}` has none")]
     NoCommand(String),
@@ -176,7 +179,7 @@ impl Error {
             | Error::InUse { .. }
             | Error::NeedsForce { .. }
             | Error::SeveralNames { .. } => Kind::Conflict,
-            Error::NoIds(_) => Kind::Unavailable,
+            Error::NoIds(_) | Error::LeaseExpired => Kind::Unavailable,
             Error::File { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => Kind::NotFound,
                 std::io::ErrorKind::PermissionDenied => Kind::Denied,
@@ -222,6 +225,7 @@ impl Error {
             Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("the disk is full: free some space".into())
             }
+            Error::LeaseExpired => Some("do it once more, from a source that is faster".into()),
             Error::File { .. } | Error::Random(_) | Error::Unsupported { .. } | Error::Session(_) => None,
             Error::Config(e) => e.hint(),
             Error::Database(e) => e.hint(),

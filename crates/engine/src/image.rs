@@ -10,7 +10,7 @@ mod save;
 mod tag;
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use corten_model::image::ImageConfig;
@@ -22,6 +22,7 @@ use crate::db::events;
 use crate::db::images::{self, Image, Layer};
 use crate::db::tags::{self, Tag};
 use crate::error::OnFile;
+use crate::lease::{self, Lease};
 use crate::{Engine, Error, Result, inside, journal};
 
 pub use history::{Step, history};
@@ -33,48 +34,18 @@ pub use remove::{RemoveOptions, Removed, remove};
 pub use save::{Output, SaveFormat, SaveRequest, save};
 pub use tag::tag;
 
-/// What a command does with layers.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Layers {
-    /// It makes a row for layers and blobs that may be there already, or reads them: they have to stay.
-    Kept,
-    /// It removes those that no row names.
-    Removed,
-}
-
-fn layers_file(engine: &Engine) -> Result<(File, PathBuf)> {
-    let path = engine.roots().data.join("layers.lock");
-    let file = File::options().write(true).create(true).truncate(false).open(&path);
-    Ok((file.on("open", &path)?, path))
-}
-
-/// Keeps the removal of layers and blobs apart from images that are being made of them. Held until it is dropped.
-pub(crate) fn layers_lock(engine: &Engine, purpose: Layers) -> Result<File> {
-    let (file, path) = layers_file(engine)?;
-    let locked = if purpose == Layers::Kept { file.lock_shared() } else { file.lock() };
-    locked.on("lock", &path)?;
-    Ok(file)
-}
-
-/// The lock for a removal, unless somebody is making images right now.
-fn layers_lock_now(engine: &Engine) -> Result<Option<File>> {
-    let (file, path) = layers_file(engine)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error).on("lock", &path),
-    }
-}
-
 /// The row of an image whose bytes are on the disk; gives its id back.
 pub(crate) fn insert(
     engine: &mut Engine,
+    lease: &Lease,
     stored: corten_images::Stored,
     reference: Option<&Reference>,
     action: &str,
 ) -> Result<Digest> {
     let now = journal::now_ns();
-    engine.database()?.write_durably(|transaction| -> Result<Digest> {
+    crate::steps::reached("image.stored");
+    let id = engine.database()?.write_durably(|transaction| -> Result<Digest> {
+        lease.check(transaction)?;
         let (target, image) = (stored.manifest.clone(), stored.id.clone());
         insert_row(transaction, stored, now)?;
         if let Some(reference) = reference {
@@ -85,7 +56,9 @@ pub(crate) fn insert(
         let attributes = BTreeMap::from([("name", name)]);
         events::record(transaction, now, "image", action, image.as_str(), &attributes)?;
         Ok(image)
-    })
+    })?;
+    crate::steps::reached("image.named");
+    Ok(id)
 }
 
 fn insert_row(transaction: &Transaction<'_>, stored: corten_images::Stored, now: i64) -> Result<()> {
@@ -135,11 +108,11 @@ pub(crate) fn resolve(engine: &mut Engine, target: &str) -> Result<Image> {
 fn make_hello(engine: &mut Engine, reference: &Reference) -> Result<Image> {
     let path = Path::new("/proc/self/exe");
     let mut binary = File::open(path).on("read", path)?;
-    let _writing = engine.store().writing()?;
-    let _layers = layers_lock(engine, Layers::Kept)?;
-    let unpack = inside::Unpacker::new(engine)?;
-    let stored = corten_images::hello(engine.store(), &unpack, &mut binary)?;
-    let id = insert(engine, stored, Some(reference), "pull")?;
+    let id = lease::with(engine, "hello", |engine, lease| {
+        let unpack = inside::Unpacker::new(engine, lease)?;
+        let stored = corten_images::hello(engine.store(), &unpack, &mut binary)?;
+        insert(engine, lease, stored, Some(reference), "pull")
+    })?;
     images::by_id(engine.database()?.read(), &id)?
         .ok_or_else(|| Error::NoSuch { what: "image", name: id.to_string() })
 }

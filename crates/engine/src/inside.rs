@@ -12,8 +12,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use corten_model::{ContainerId, Digest, Kind, VolumeId};
-use corten_storage::{Account, Limits, Store, Unpacked, snapshot, tree};
+use corten_model::{Digest, Kind, VolumeId};
+use corten_storage::{Account, Limits, Live, Store, Unpacked, snapshot, tree};
 use serde::{Deserialize, Serialize};
 
 use crate::keeper::protocol::{self, Failure};
@@ -84,27 +84,16 @@ enum Job {
     LayerTar { root: PathBuf, chain: Digest },
     /// Remove whole trees.
     RemoveTrees { paths: Vec<PathBuf> },
-    /// Remove layers.
-    RemoveLayers { root: PathBuf, chains: Vec<Digest> },
     /// Make a volume's data, filled with what layers (top first) have at a path.
     MakeVolume { root: PathBuf, id: VolumeId, image: Option<(Vec<PathBuf>, String)> },
     /// Compare the store with its rows.
-    Check { root: PathBuf, live: LiveLists, repair: bool },
+    Check { root: PathBuf, live: Live, repair: bool },
     /// Add up what every byte belongs to.
     Account { root: PathBuf },
     /// Add up the bytes of each of these trees.
     Sizes { paths: Vec<PathBuf> },
     /// Read or write a container's files.
     Files(files::Work),
-}
-
-/// What the rows name.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct LiveLists {
-    pub containers: Vec<ContainerId>,
-    pub layers: Vec<Digest>,
-    pub blobs: Vec<Digest>,
-    pub volumes: Vec<VolumeId>,
 }
 
 /// What came of it.
@@ -144,10 +133,6 @@ fn perform(
         }
         Job::LayerTar { root, chain } => layers::write_tar(&root, rootless, &chain, output)?,
         Job::RemoveTrees { paths } => paths.iter().try_for_each(|path| tree::remove(path))?,
-        Job::RemoveLayers { root, chains } => {
-            let store = Store::open(&root, rootless)?;
-            chains.iter().try_for_each(|chain| store.layers().remove(chain))?;
-        }
         Job::MakeVolume { root, id, image } => {
             let store = Store::open(&root, rootless)?;
             store.volumes().create(&id)?;
@@ -158,12 +143,6 @@ fn perform(
         }
         Job::Check { root, live, repair } => {
             let store = Store::open(&root, rootless)?;
-            let live = corten_storage::Live {
-                containers: live.containers.into_iter().collect(),
-                layers: live.layers.into_iter().collect(),
-                blobs: live.blobs.into_iter().collect(),
-                volumes: live.volumes.into_iter().collect(),
-            };
             for finding in corten_storage::check(&store, &live, repair)? {
                 let what = finding.problem.to_string();
                 outcome.findings.push(Finding { what, path: finding.path, repaired: finding.repaired });
@@ -197,15 +176,6 @@ pub(crate) fn remove_trees(rootless: bool, paths: &[PathBuf]) -> Result<()> {
     run(rootless, Job::RemoveTrees { paths: existing }, &mut io::empty()).map(drop)
 }
 
-/// Removes layers that no image has any more, highest first.
-pub(crate) fn remove_layers(engine: &Engine, chains: Vec<Digest>) -> Result<()> {
-    if chains.is_empty() {
-        return Ok(());
-    }
-    let job = Job::RemoveLayers { root: engine.roots().data.clone(), chains };
-    run(engine.is_rootless(), job, &mut io::empty()).map(drop)
-}
-
 /// Makes a volume's data, filled with what an image's layers have at a path.
 pub(crate) fn make_volume(engine: &Engine, id: &VolumeId, image: Option<(&[PathBuf], &str)>) -> Result<()> {
     let image = image.map(|(lowers, path)| (lowers.to_vec(), path.to_owned()));
@@ -214,7 +184,7 @@ pub(crate) fn make_volume(engine: &Engine, id: &VolumeId, image: Option<(&[PathB
 }
 
 /// Compares the store with its rows.
-pub(crate) fn check(engine: &Engine, live: LiveLists, repair: bool) -> Result<Vec<Finding>> {
+pub(crate) fn check(engine: &Engine, live: Live, repair: bool) -> Result<Vec<Finding>> {
     let job = Job::Check { root: engine.roots().data.clone(), live, repair };
     Ok(run(engine.is_rootless(), job, &mut io::empty())?.findings)
 }

@@ -1,45 +1,65 @@
 //! Work that nobody should wait for, in a small process of its own.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::Settings;
-use crate::{Engine, Roots};
+use crate::{Engine, Result, Roots, db, gc};
 
 /// The name under which the binary is spawned for it.
 pub const PERSONALITY: &str = "corten-janitor";
 /// The environment variable with the data root.
 const DATA: &str = "CORTEN_ROOT";
-/// The environment variable with the run root; without it only the log is folded.
+/// The environment variable with the run root.
 const RUN: &str = "CORTEN_RUN_ROOT";
+/// The environment variable with what is to be done.
+const TASK: &str = "CORTEN_JANITOR";
 
-/// Starts folding the write-ahead log of the database below `data`; nobody waits for it.
-pub fn spawn_checkpoint(data: &Path) -> io::Result<()> {
-    spawn(&[(DATA, data)])
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Fold the database's write-ahead log.
+    Checkpoint,
+    /// Fold what keepers journalled, which takes away `--rm` containers that ended: a keeper speaks no SQL, and nobody
+    /// else may come for days.
+    Fold,
+    /// Collect garbage, and fold the log if it is long.
+    Collect,
 }
 
-/// Starts folding what keepers journalled, which takes away `--rm` containers that ended: a keeper speaks no SQL, and
-/// nobody else may come for days.
-pub fn spawn_fold(data: &Path, run: &Path) -> io::Result<()> {
-    spawn(&[(DATA, data), (RUN, run)])
-}
+const TASKS: [(Task, &str); 3] =
+    [(Task::Checkpoint, "checkpoint"), (Task::Fold, "fold"), (Task::Collect, "collect")];
 
-fn spawn(paths: &[(&'static str, &Path)]) -> io::Result<()> {
-    let text = |(name, path): &(&'static str, &Path)| Some((*name, path.to_str()?.to_owned()));
-    let environment: Option<Vec<_>> = paths.iter().map(text).collect();
-    let environment = environment.ok_or(io::ErrorKind::InvalidInput)?;
+/// Starts a janitor; nobody waits for it.
+pub fn spawn(task: Task, roots: &Roots) -> io::Result<()> {
+    let word = TASKS.iter().find(|(known, _)| *known == task).map_or("", |(_, word)| word);
+    let mut environment = vec![(TASK, word.to_owned())];
+    for (name, path) in [(DATA, &roots.data), (RUN, &roots.run)] {
+        environment.push((name, path.to_str().ok_or(io::ErrorKind::InvalidInput)?.to_owned()));
+    }
+    environment.extend(crate::steps::chosen().map(|step| ("CORTEN_STOP_AT", step.to_owned())));
     corten_sys::spawn::spawn_self(PERSONALITY, &[], &environment).map(drop)
 }
 
-/// The main function of that process.
-pub fn main(data: Option<PathBuf>, run: Option<PathBuf>) -> u8 {
-    // What fails here is done by the next command.
-    let done = match (data, run) {
-        (Some(data), Some(run)) => Engine::open(Roots { data, run }, Settings::without_files())
-            .and_then(|mut engine| engine.fold_marked())
-            .is_ok(),
-        (Some(data), None) => crate::db::checkpoint(&data).is_ok(),
-        (None, _) => false,
-    };
-    (!done).into()
+/// The main function of that process; `variable` reads its environment.
+pub fn main(variable: impl Fn(&str) -> Option<PathBuf>) -> u8 {
+    let word = variable(TASK);
+    let task = TASKS.iter().find(|(_, known)| word.as_deref().is_some_and(|word| word.as_os_str() == *known));
+    let (Some((task, _)), Some(data), Some(run)) = (task, variable(DATA), variable(RUN)) else { return 1 };
+    // What fails here is done by a later command.
+    work(*task, Roots { data, run }).is_err().into()
+}
+
+fn work(task: Task, roots: Roots) -> Result<()> {
+    let open = |roots| Engine::open(roots, Settings::without_files());
+    if task == Task::Fold {
+        return open(roots)?.fold_marked();
+    }
+    if db::wants_checkpoint(&roots.data) {
+        db::checkpoint(&roots.data)?;
+    }
+    if task == Task::Collect {
+        gc::collect(&mut open(roots)?)?;
+    }
+    Ok(())
 }

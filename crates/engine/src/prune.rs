@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use corten_model::{Digest, Kind};
 
 use crate::container::{self, ListFilter, RemoveOptions};
-use crate::db::{images, volumes};
+use crate::db::{images, tags, volumes};
 use crate::image::{self, Removed};
 use crate::{Engine, Result, inside, volume};
 
@@ -105,7 +105,9 @@ pub fn images(engine: &mut Engine, all: bool, filter: &Filter) -> Result<Pruned<
     let mut candidates = Vec::new();
     let mut layers: HashSet<PathBuf> = HashSet::new();
     for found in image::list(engine)? {
-        if in_use.contains(&found.id) || !(all || found.tags.is_empty()) {
+        // Below a name may hang images for other machines.
+        let has_name = !tags::of_image(engine.database()?.read(), &found.id)?.is_empty();
+        if in_use.contains(&found.id) || has_name && !all {
             continue;
         }
         let Some(row) = images::by_id(engine.database()?.read(), &found.id)? else { continue };

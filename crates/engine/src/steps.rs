@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 static STOP_AT: OnceLock<String> = OnceLock::new();
 
-/// Every step's name, in the order of one `run`, then those of other commands.
-pub const STEPS: [&str; 12] = [
+/// Every step's name, in the order of one `run`, then those of other commands. Those of the store are its own.
+pub const STEPS: [&str; 18] = [
     "cli.created",
     "keeper.prepared",
     "keeper.received",
@@ -20,13 +20,19 @@ pub const STEPS: [&str; 12] = [
     "cli.removed",
     "commit.paused",
     "load.rows",
+    "lease.taken",
+    "image.stored",
+    "image.named",
+    "rmi.forgotten",
+    "gc.forgotten",
+    "gc.condemned",
 ];
 
-/// Makes the process stop itself (SIGSTOP) at this step.
+/// Makes the process stop itself (SIGSTOP) at this step, which may be one of the store's.
 pub fn stop_at(step: String) {
     // A second name is a caller's mistake; the first one holds.
     let _ = STOP_AT.set(step);
-    corten_storage::steps::listen(stop_if_chosen);
+    let _ = corten_storage::steps::listen(stop_if_chosen);
 }
 
 /// The step that was set, to hand it to a spawned process.

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use corten_model::{ContainerId, Digest, VolumeId};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{At, Error};
 use crate::store::Store;
@@ -18,7 +19,7 @@ use crate::tree;
 use crate::volumes;
 
 /// What the rows name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Live {
     /// Containers.
     pub containers: HashSet<ContainerId>,

@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 /// Every step, in the order in which a command passes them.
-pub const STEPS: [&str; 16] = [
+pub const STEPS: [&str; 15] = [
     "open.directories",
     "open.version",
     "unpack.begun",
@@ -21,7 +21,6 @@ pub const STEPS: [&str; 16] = [
     "sweep.begun",
     "sweep.layers",
     "sweep.moved",
-    "sweep.half",
 ];
 
 /// Steps of the crates above this one, which say them through the same door.

@@ -13,13 +13,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use corten_model::{ContainerId, Digest};
+use serde::{Deserialize, Serialize};
 
 use crate::check::Live;
 use crate::error::{At, Error};
 use crate::steps::reached;
 use crate::store::Store;
 use crate::temp::{self, TempDir};
-use crate::tree;
 
 /// What is on disk and seems to be needed by nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn litter(store: &Store) -> Result<Vec<PathBuf>, Error> {
     Ok(litter)
 }
 
-/// Where condemned things lie until they are removed.
+/// Where condemned things lie until they are removed: at the latest when it is dropped.
 #[derive(Debug)]
 pub struct Trash {
     temp: TempDir,
@@ -130,18 +130,12 @@ impl Trash {
     pub fn path(&self) -> Option<&Path> {
         (self.count > 0).then(|| self.temp.path())
     }
-
-    /// Removes everything. Whoever lacks the right to (rootless) has the tree removed before.
-    pub fn empty(self) -> Result<(), Error> {
-        reached("sweep.half");
-        tree::remove(self.temp.path())
-    }
 }
 
 impl Live {
     /// Whether something names the layer, or whoever holds a lease may be about to.
     pub fn has_layer(&self, store: &Store, chain: &Digest) -> bool {
-        if self.layers.contains(chain) || self.held.layers.contains(chain) {
+        if self.held.any_layer || self.layers.contains(chain) || self.held.layers.contains(chain) {
             return true;
         }
         // One that can't be read can't be used either.
@@ -156,12 +150,14 @@ impl Live {
 }
 
 /// What leases hold: it may be there, or come, or not.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// Chain ids of layers.
     pub layers: HashSet<Digest>,
     /// Every layer directly on one of these; none is the ground.
     pub above: HashSet<Option<Digest>>,
+    /// Every layer: who reads an archive knows what is in it only then.
+    pub any_layer: bool,
     /// Every blob: who makes an image knows its manifest and config only at the end.
     pub any_blob: bool,
 }
@@ -207,8 +203,12 @@ mod tests {
         check(&Live::default(), &[&low, &other, &top, &side], 1);
         let mut live = Live { layers: [low.clone(), top.clone()].into(), ..Live::default() };
         check(&live, &[&other, &side], 1);
-        live.held =
-            Held { layers: [other.clone()].into(), above: [Some(low.clone())].into(), any_blob: true };
+        live.held = Held {
+            layers: [other.clone()].into(),
+            above: [Some(low.clone())].into(),
+            any_blob: true,
+            ..Held::default()
+        };
         assert!(check(&live, &[], 0).is_empty());
         live.held = Held { above: [None].into(), ..Held::default() };
         let garbage = check(&live, &[&side], 1);
@@ -218,7 +218,7 @@ mod tests {
         assert!(!store.layers().exists(&side) && store.layers().exists(&top));
         assert!(store.blobs().get(&blob).is_err());
         assert!(trash.path().is_some());
-        trash.empty().unwrap();
+        drop(trash);
         assert_eq!(litter(&store).unwrap(), Vec::<PathBuf>::new());
     }
 
@@ -233,7 +233,7 @@ mod tests {
         let mut trash = Trash::new(&store).unwrap();
         assert_eq!(trash.path(), None);
         trash.put(&left).unwrap();
-        trash.empty().unwrap();
+        drop(trash);
         assert!(!left.exists() && busy.path().exists());
     }
 }

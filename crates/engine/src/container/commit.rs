@@ -17,6 +17,7 @@ use crate::db::images::{self, Image};
 use crate::error::{Doing, OnFile};
 use crate::keeper::places;
 use crate::keeper::protocol::Request;
+use crate::lease::{self, Ref};
 use crate::{Engine, Error, Result, image, inside, journal};
 
 /// How a container is committed.
@@ -63,30 +64,8 @@ fn commit_resolved(engine: &mut Engine, target: &str, request: &CommitRequest) -
     let created_by = made.cmd.clone().unwrap_or_default().join(" ");
     corten_images::apply_changes(&mut made, &request.changes)?;
     let (container, state) = view::state(engine, container, target)?;
-    let _writing = engine.store().writing()?;
-    let _layers = image::layers_lock(engine, image::Layers::Kept)?;
-    let (unpacked, warnings) = match state {
-        State::Running(_) if request.no_pause => (layer(engine, &container, &image)?, Vec::new()),
-        State::Running(_) => paused(engine, &container, &image)?,
-        State::Stopped => (locked(engine, &container, &image, target)?, Vec::new()),
-    };
-    // Rows go before bytes: while the row is there, nothing was taken away that we read.
-    if containers::by_id(engine.database()?.read(), &container.id)?.is_none() {
-        return Err(Error::NoSuch { what: "container", name: target.to_owned() });
-    }
-    let parent = corten_images::Parent {
-        layers: image
-            .layers
-            .iter()
-            .map(|l| corten_images::Layer {
-                diff_id: l.diff_id.clone(),
-                chain_id: l.chain_id.clone(),
-                size_bytes: l.size_bytes,
-            })
-            .collect(),
-        config: image.config,
-        high_ids: image.high_ids,
-    };
+    let top = image.layers.last().map(|layer| layer.chain_id.clone());
+    let held: Vec<Ref> = top.clone().map(Ref::Layer).into_iter().chain([Ref::Above(top)]).collect();
     let options = CommitOptions {
         defaults: made,
         author: request.author.clone().filter(|a| !a.is_empty()),
@@ -94,19 +73,44 @@ fn commit_resolved(engine: &mut Engine, target: &str, request: &CommitRequest) -
         created_by: Some(created_by).filter(|c| !c.is_empty()),
         created: jiff::Timestamp::now().to_string(),
     };
-    let stored = corten_images::commit(engine.store(), parent, unpacked, options)?;
-    let id = image::insert(engine, stored, request.reference.as_ref(), "commit")?;
-    let comment = request.message.clone().unwrap_or_default();
+    lease::with(engine, "commit", |engine, lease| {
+        lease.hold(&held)?;
+        let (unpacked, warnings) = match state {
+            State::Running(_) if request.no_pause => (layer(engine, &container, &image)?, Vec::new()),
+            State::Running(_) => paused(engine, &container, &image)?,
+            State::Stopped => (locked(engine, &container, &image, target)?, Vec::new()),
+        };
+        // Rows go before bytes: while the row is there, nothing was taken away that we read.
+        if containers::by_id(engine.database()?.read(), &container.id)?.is_none() {
+            return Err(Error::NoSuch { what: "container", name: target.to_owned() });
+        }
+        let stored = corten_images::commit(engine.store(), parent(image), unpacked, options)?;
+        let id = image::insert(engine, lease, stored, request.reference.as_ref(), "commit")?;
+        record(engine, &container, &id, request)?;
+        Ok(Committed { id, warnings })
+    })
+}
+
+/// The image that it is made of, as a part of the new one.
+fn parent(image: Image) -> corten_images::Parent {
+    let layers = image.layers.into_iter().map(|l| corten_images::Layer {
+        diff_id: l.diff_id,
+        chain_id: l.chain_id,
+        size_bytes: l.size_bytes,
+    });
+    corten_images::Parent { layers: layers.collect(), config: image.config, high_ids: image.high_ids }
+}
+
+fn record(engine: &mut Engine, container: &Container, id: &Digest, request: &CommitRequest) -> Result<()> {
     let attributes = BTreeMap::from([
         ("name", container.name.to_string()),
         ("imageID", id.to_string()),
-        ("comment", comment),
+        ("comment", request.message.clone().unwrap_or_default()),
     ]);
     engine.database()?.write(|transaction| -> Result<()> {
         let now = journal::now_ns();
         Ok(events::record(transaction, now, "container", "commit", container.id.as_str(), &attributes)?)
-    })?;
-    Ok(Committed { id, warnings })
+    })
 }
 
 /// With its processes frozen, for as long as we are connected to its keeper.

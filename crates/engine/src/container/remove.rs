@@ -7,8 +7,8 @@ use corten_model::signal::Signal;
 
 use super::{RemoveOptions, reconcile, resolve, stop};
 use crate::attach::Session;
-use crate::db::broken;
 use crate::db::volumes::{self, Volume};
+use crate::db::{broken, tags};
 use crate::error::{Doing, OnFile};
 use crate::keeper::places;
 use crate::keeper::protocol::{self, Kind, Request};
@@ -54,6 +54,9 @@ fn remove_resolved(engine: &mut Engine, target: &str, options: RemoveOptions) ->
         })?,
     };
     places::remove(&engine.roots().run, &id);
+    if tags::of_image(engine.database()?.read(), &container.image_id)?.is_empty() {
+        engine.note_garbage();
+    }
     gone.map_or(Ok(()), |volumes| remove_bytes(engine, &id, &volumes))
 }
 

@@ -1,6 +1,6 @@
 //! Rows of images and their layers. Names and manifests are in `tags.rs`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use corten_model::image::ImageConfig;
 use corten_model::{Digest, Reference};
@@ -134,6 +134,13 @@ pub fn all(connection: &Connection) -> Result<Vec<Image>> {
     rows.map(|row| parse(doing("list images", row)?)).collect()
 }
 
+/// Ids of all images.
+pub fn ids(connection: &Connection) -> Result<Vec<Digest>> {
+    let mut statement = doing("list images", connection.prepare("SELECT id FROM images"))?;
+    let rows = doing("list images", statement.query_map([], |row| row.get::<_, String>(0)))?;
+    rows.map(|row| doing("list images", row)?.parse().map_err(|e| corrupt("images.id", &e))).collect()
+}
+
 /// Names of the containers that were made of this image.
 pub fn users(connection: &Connection, id: &Digest) -> Result<Vec<String>> {
     let mut statement = doing(
@@ -158,32 +165,17 @@ pub fn users_of_all(connection: &Connection) -> Result<HashMap<Digest, u64>> {
     Ok(users)
 }
 
-/// Chain ids of the layers of all images.
-pub fn chains(connection: &Connection) -> Result<HashSet<Digest>> {
-    Ok(all(connection)?.into_iter().flat_map(|image| image.layers).map(|layer| layer.chain_id).collect())
-}
-
-/// What nothing needs any more once an image's rows are gone.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Orphans {
-    /// Chain ids of layers, highest first.
-    pub layers: Vec<Digest>,
-    /// Manifests and configs.
-    pub blobs: Vec<Digest>,
-}
-
-/// Removes the rows of an image, which no tag names as its own any more; gives back what only it had.
-pub fn remove(connection: &Connection, image: &Image) -> Result<Orphans> {
-    let mut orphans = Orphans { blobs: tags::remove_manifests(connection, &image.id)?, ..Orphans::default() };
+/// Removes the rows of an image, which no tag names as its own any more; gives back the layers that only it had,
+/// highest first. Their bytes go when gc finds them.
+pub fn remove(connection: &Connection, image: &Image) -> Result<Vec<Digest>> {
+    tags::remove_manifests(connection, &image.id)?;
     doing("remove an image", connection.execute("DELETE FROM images WHERE id = ?1", [image.id.as_str()]))?;
-    orphans.blobs.push(image.id.clone());
-    // Whoever is just making an image of these layers has them in a lease.
     let delete = "DELETE FROM layers WHERE chain_id = ?1
-        AND NOT EXISTS (SELECT 1 FROM images, json_each(images.layers) WHERE value ->> '$.chain_id' = ?1)
-        AND NOT EXISTS (SELECT 1 FROM lease_refs WHERE digest = ?1 AND kind = 'layer')";
+        AND NOT EXISTS (SELECT 1 FROM images, json_each(images.layers) WHERE value ->> '$.chain_id' = ?1)";
+    let mut orphans = Vec::new();
     for layer in image.layers.iter().rev() {
         if doing("remove a layer", connection.execute(delete, [layer.chain_id.as_str()]))? > 0 {
-            orphans.layers.push(layer.chain_id.clone());
+            orphans.push(layer.chain_id.clone());
         }
     }
     Ok(orphans)

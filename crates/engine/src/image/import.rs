@@ -6,9 +6,9 @@ use corten_images::ImportOptions;
 use corten_model::platform::Platform;
 use corten_model::{Digest, Invalid, Reference};
 
-use super::{Layers, insert, layers_lock};
+use super::insert;
 use crate::error::Doing;
-use crate::{Engine, Result, inside};
+use crate::{Engine, Result, inside, lease};
 
 /// What `import` needs beside the tar.
 #[derive(Debug, Clone, Default)]
@@ -42,9 +42,9 @@ fn import_tar(engine: &mut Engine, tar: &mut dyn Read, request: &ImportRequest) 
         created: jiff::Timestamp::now().to_string(),
         platform: request.platform.clone(),
     };
-    let _writing = engine.store().writing()?;
-    let _layers = layers_lock(engine, Layers::Kept)?;
-    let unpack = inside::Unpacker::new(engine)?;
-    let stored = corten_images::import(engine.store(), &unpack, tar, &options)?;
-    insert(engine, stored, request.reference.as_ref(), "import")
+    lease::with(engine, "import", |engine, lease| {
+        let unpack = inside::Unpacker::new(engine, lease)?;
+        let stored = corten_images::import(engine.store(), &unpack, tar, &options)?;
+        insert(engine, lease, stored, request.reference.as_ref(), "import")
+    })
 }

@@ -1,19 +1,18 @@
 //! `load`: the images of an archive or a directory get rows and names.
 //!
-//! Bytes first, all of them, then every row in one transaction. What a load that failed has unpacked goes again, unless
-//! somebody else is at work with layers: then it is litter that a check names.
+//! Bytes first, all of them, then every row in one transaction. What a load that failed has unpacked is garbage.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use corten_images::{LoadOptions, Loaded, Target};
 use corten_model::platform::Platform;
 use corten_model::{Digest, Reference};
 use rusqlite::Transaction;
 
-use super::{Layers, insert_row, layers_lock, layers_lock_now};
+use super::insert_row;
 use crate::db::events;
-use crate::db::images;
 use crate::db::tags::{self, Tag};
+use crate::lease::{self, Lease, Ref};
 use crate::{Engine, Result, inside, journal};
 
 pub use corten_images::Input;
@@ -48,44 +47,25 @@ pub struct LoadedImage {
 
 /// Loads the images that `input` holds.
 pub fn load(engine: &mut Engine, input: Input<'_>, request: &LoadRequest<'_>) -> Result<LoadOutcome> {
-    let _writing = engine.store().writing()?;
-    let lock = layers_lock(engine, Layers::Kept)?;
-    let unpack = inside::Unpacker::new(engine)?;
-    let options = LoadOptions { platforms: request.platforms.clone(), cancelled: request.cancelled };
-    let mut made = Vec::new();
-    let loaded = corten_images::load(engine.store(), &unpack, input, &options, &mut made);
-    let outcome = loaded.map_err(crate::Error::from).and_then(|loaded| {
-        let used: HashSet<Digest> =
-            loaded.images.iter().flat_map(|i| i.layers.iter().map(|l| l.chain_id.clone())).collect();
-        let outcome = commit(engine, loaded)?;
-        made.retain(|chain| !used.contains(chain));
-        Ok(outcome)
-    });
-    drop(lock);
-    // The failure matters more than what it leaves behind.
-    let discarded = discard(engine, made);
-    let outcome = outcome?;
-    discarded.map(|()| outcome)
-}
-
-/// Removes layers that no row names.
-fn discard(engine: &mut Engine, made: Vec<Digest>) -> Result<()> {
-    if made.is_empty() {
-        return Ok(());
-    }
-    let Some(_lock) = layers_lock_now(engine)? else { return Ok(()) };
-    let named = images::chains(engine.database()?.read())?;
-    let unnamed = made.into_iter().rev().filter(|chain| !named.contains(chain)).collect();
-    inside::remove_layers(engine, unnamed)
+    lease::with(engine, "load", |engine, lease| {
+        // Which layers it has comes out while it is read, and those that are here are not unpacked again.
+        lease.hold(&[Ref::Every])?;
+        let unpack = inside::Unpacker::new(engine, lease)?;
+        let options = LoadOptions { platforms: request.platforms.clone(), cancelled: request.cancelled };
+        let loaded = corten_images::load(engine.store(), &unpack, input, &options, &mut Vec::new())?;
+        commit(engine, lease, loaded)
+    })
 }
 
 /// The rows of what was loaded.
-fn commit(engine: &mut Engine, loaded: Loaded) -> Result<LoadOutcome> {
+fn commit(engine: &mut Engine, lease: &Lease, loaded: Loaded) -> Result<LoadOutcome> {
     let now = journal::now_ns();
     let platforms: BTreeMap<Digest, Platform> =
         loaded.images.iter().map(|image| (image.id.clone(), super::platform_of(&image.config))).collect();
     let mut outcome = LoadOutcome { images: Vec::new(), warnings: loaded.warnings };
+    crate::steps::reached("image.stored");
     engine.database()?.write_durably(|transaction| -> Result<()> {
+        lease.check(transaction)?;
         for image in loaded.images {
             insert_row(transaction, image, now)?;
         }

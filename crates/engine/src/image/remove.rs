@@ -1,6 +1,6 @@
 //! `rmi`: a name goes, and with the last one the images below it and what only they had.
 //!
-//! Rows go first, in one transaction; bytes after it, under the lock that keeps them apart from images in the making.
+//! Rows go first, in one transaction; then gc removes the bytes that nothing names any more.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use corten_model::platform::Platform;
 use corten_model::{Digest, Reference};
 use rusqlite::Transaction;
 
-use super::{Layers, image_for, layers_lock, platform_of, resolve_present};
+use super::{image_for, platform_of, resolve_present};
 use crate::db::events;
-use crate::db::images::{self, Image, Orphans};
+use crate::db::images::{self, Image};
 use crate::db::tags::{self, Tag};
 use crate::error::Doing;
-use crate::{Engine, Error, Result, inside, journal};
+use crate::{Engine, Error, Result, gc, journal};
 
 /// What `rmi` did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,20 +57,19 @@ fn remove_resolved(engine: &mut Engine, target: &str, options: &RemoveOptions) -
         wanted.push(image_for(engine, target, Some(platform))?.id);
     }
     let force = options.force;
-    let _writing = engine.store().writing()?;
-    let _layers = layers_lock(engine, Layers::Removed)?;
-    let mut removal = Removal { target, force, removed: Vec::new(), orphans: Orphans::default() };
+    let mut removal = Removal { target, force, removed: Vec::new() };
     engine.database()?.write_durably(|transaction| match (named, image) {
         _ if !wanted.is_empty() => removal.platforms(transaction, &wanted),
         (Some(tag), _) => removal.name(transaction, &tag),
         (None, Some(image)) => removal.id(transaction, &image),
         (None, None) => Ok(()),
     })?;
-    inside::remove_layers(engine, removal.orphans.layers)?;
-    for digest in &removal.orphans.blobs {
-        engine.store().blobs().remove(digest)?;
+    crate::steps::reached("rmi.forgotten");
+    let removed = removal.removed;
+    if removed.iter().any(|r| matches!(r, Removed::Deleted(_))) {
+        gc::remove_unnamed(engine)?;
     }
-    Ok(removal.removed)
+    Ok(removed)
 }
 
 /// One removal on its way.
@@ -78,7 +77,6 @@ struct Removal<'a> {
     target: &'a str,
     force: bool,
     removed: Vec<Removed>,
-    orphans: Orphans,
 }
 
 impl Removal<'_> {
@@ -96,8 +94,7 @@ impl Removal<'_> {
                 None => self.delete(transaction, &id)?,
             }
         }
-        self.orphans.blobs.extend(tags::remove_orphaned_indexes(transaction)?);
-        Ok(())
+        Ok(tags::remove_orphaned_indexes(transaction)?)
     }
 
     fn id(&mut self, transaction: &Transaction<'_>, image: &Image) -> Result<()> {
@@ -138,8 +135,7 @@ impl Removal<'_> {
             }
             self.delete(transaction, id)?;
         }
-        self.orphans.blobs.extend(tags::remove_orphaned_indexes(transaction)?);
-        Ok(())
+        Ok(tags::remove_orphaned_indexes(transaction)?)
     }
 
     fn in_use(&self, by: String) -> Error {
@@ -160,9 +156,7 @@ impl Removal<'_> {
         events::record(transaction, now, "image", "delete", id.as_str(), &BTreeMap::new())?;
         let orphans = images::remove(transaction, &image)?;
         self.removed.push(Removed::Deleted(image.id));
-        self.removed.extend(orphans.layers.iter().cloned().map(Removed::Deleted));
-        self.orphans.layers.extend(orphans.layers);
-        self.orphans.blobs.extend(orphans.blobs);
+        self.removed.extend(orphans.into_iter().map(Removed::Deleted));
         Ok(())
     }
 }

@@ -8,10 +8,11 @@ use corten_model::platform::Platform;
 use corten_model::{Digest, Reference};
 use rusqlite::Connection;
 
-use super::{Layers, layers_lock, platform_of, resolve, resolve_present};
+use super::{platform_of, resolve, resolve_present};
 use crate::db::images::{self, Image};
 use crate::db::tags::{self, Tag};
 use crate::error::Doing;
+use crate::lease::{self, Lease, Ref};
 use crate::{Engine, Error, Result, inside};
 
 pub use corten_images::SaveFormat;
@@ -38,8 +39,19 @@ pub enum Output<'o> {
 
 /// Saves images.
 pub fn save(engine: &mut Engine, request: &SaveRequest<'_>, output: Output<'_>) -> Result<()> {
-    // Nothing of them may be removed meanwhile.
-    let _layers = layers_lock(engine, Layers::Kept)?;
+    lease::with(engine, "save", |engine, lease| {
+        // Nothing of them may be removed meanwhile.
+        lease.hold(&[Ref::Every])?;
+        save_held(engine, lease, request, output)
+    })
+}
+
+fn save_held(
+    engine: &mut Engine,
+    lease: &Lease,
+    request: &SaveRequest<'_>,
+    output: Output<'_>,
+) -> Result<()> {
     let mut items: Vec<(Digest, Item)> = Vec::new();
     for typed in &request.images {
         for (digest, names, node) in find(engine, typed, &request.platforms).doing("save image", typed)? {
@@ -55,7 +67,7 @@ pub fn save(engine: &mut Engine, request: &SaveRequest<'_>, output: Output<'_>) 
         item.names.dedup();
     }
     let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
-    let tars = inside::Unpacker::new(engine)?;
+    let tars = inside::Unpacker::new(engine, lease)?;
     let store = engine.store();
     match output {
         Output::Directory(path) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use corten_model::{Invalid, Reference};
 
-use super::{Layers, layers_lock, resolve};
+use super::resolve;
 use crate::db::events;
 use crate::db::images;
 use crate::db::tags::{self, Tag};
@@ -26,8 +26,9 @@ fn tag_resolved(engine: &mut Engine, source: &str, name: &Reference) -> Result<(
     }
     let image = resolve(engine, source)?;
     let typed = source.parse::<Reference>().ok();
-    let _layers = layers_lock(engine, Layers::Kept)?;
     let now = journal::now_ns();
+    // Another image may have had the name.
+    engine.note_garbage();
     engine.database()?.write_durably(|transaction| {
         let old = match &typed {
             Some(reference) => tags::by_reference(transaction, reference)?,

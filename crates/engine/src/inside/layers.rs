@@ -11,20 +11,22 @@ use corten_storage::{LayerTar, Limits, Store, Unpacked};
 
 use super::{ALL_CAME, Enter, Error, Job, Worker, run};
 use crate::keeper::protocol;
+use crate::lease::{Lease, Ref};
 use crate::{Engine, Result};
 
 /// Unpacks layers, and gives their archives back.
-pub(crate) struct Unpacker {
+pub(crate) struct Unpacker<'l> {
     root: PathBuf,
     rootless: bool,
     limits: Limits,
+    lease: &'l Lease,
 }
 
-impl Unpacker {
-    /// For the engine's store.
-    pub fn new(engine: &Engine) -> Result<Self> {
+impl<'l> Unpacker<'l> {
+    /// For the engine's store; the lease holds whatever is unpacked.
+    pub fn new(engine: &Engine, lease: &'l Lease) -> Result<Self> {
         let limits = engine.config()?.layers.clone();
-        Ok(Self { root: engine.roots().data.clone(), rootless: engine.is_rootless(), limits })
+        Ok(Self { root: engine.roots().data.clone(), rootless: engine.is_rootless(), limits, lease })
     }
 
     fn tar(&self, chain: &Digest) -> Result<Box<dyn Read>> {
@@ -43,21 +45,25 @@ impl Unpacker {
     }
 }
 
-impl Unpack for Unpacker {
+impl Unpack for Unpacker<'_> {
     fn unpack(
         &self,
         tar: &mut dyn Read,
         diff_id: Option<&Digest>,
         parent: Option<&Digest>,
     ) -> std::result::Result<Unpacked, UnpackError> {
+        // What comes of it has no name before it is there: whatever is on top of its parent is held.
+        let parents = parent.cloned().map(Ref::Layer);
+        let refs: Vec<Ref> = parents.into_iter().chain([Ref::Above(parent.cloned())]).collect();
         let (root, diff_id, parent) = (self.root.clone(), diff_id.cloned(), parent.cloned());
         let job = Job::Unpack { root, diff_id, parent, limits: self.limits.clone() };
-        let unpacked = run(self.rootless, job, tar).and_then(|o| o.unpacked.ok_or(Error::Silent.into()));
+        let outcome = self.lease.hold(&refs).and_then(|()| run(self.rootless, job, tar));
+        let unpacked = outcome.and_then(|o| o.unpacked.ok_or(Error::Silent.into()));
         unpacked.map_err(|error| failed(&error))
     }
 }
 
-impl LayerTars for Unpacker {
+impl LayerTars for Unpacker<'_> {
     fn open(&self, chain: &Digest) -> std::result::Result<Box<dyn Read + '_>, UnpackError> {
         self.tar(chain).map(|tar| tar as Box<dyn Read + '_>).map_err(|error| failed(&error))
     }

@@ -14,6 +14,8 @@ use rustix::process::Signal;
 use super::protocol::Kind;
 use super::slots::Key;
 use super::{Keeper, REAP_TIMEOUT, SETTLE_TIMEOUT, Source, places, start};
+use crate::Roots;
+use crate::janitor::{self, Task};
 use crate::journal::Event;
 use crate::logs::Stream;
 
@@ -215,7 +217,8 @@ impl Keeper {
             // Nobody took its row away (`run -d`, or the command was killed), unless another command did meanwhile.
             if !self.settled && dir.exists() {
                 // If it can't be spawned, the next command does its work.
-                let _ = crate::janitor::spawn_fold(&request.data, &request.run);
+                let roots = Roots { data: request.data.clone(), run: request.run.clone() };
+                let _ = janitor::spawn(Task::Fold, &roots);
             }
         }
     }

@@ -145,7 +145,11 @@ pub fn cgroup_host(
     id: &corten_model::ContainerId,
 ) -> Result<cgroup::Host, cgroup::Error> {
     let origin = places::directory(run, id).join(ORIGIN);
-    if origin.exists() { cgroup::Host::detect_as(&origin) } else { cgroup::Host::detect() }
+    match cgroup::Host::detect_as(&origin) {
+        // Its keeper hasn't come that far, or is removing it right now.
+        Err(_) if !origin.exists() => cgroup::Host::detect(),
+        other => other,
+    }
 }
 
 /// Takes the lock, leaves the caller's cgroup, makes the container's, listens.

@@ -7,12 +7,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use corten_model::ContainerId;
+use corten_storage::Live;
 
 use super::{Finding, broken};
-use crate::db::{containers, images, sandboxes, tags, volumes};
-use crate::inside::{self, LiveLists};
+use crate::db::{containers, leases, sandboxes, volumes};
+use crate::inside;
 use crate::keeper::{names, places};
-use crate::{Engine, Result, container, journal};
+use crate::{Engine, Result, container, gc, journal};
 
 /// A container that is younger may be on its way to its first keeper.
 const START_NS: i64 = 2_000_000_000;
@@ -61,6 +62,7 @@ pub fn check(engine: &mut Engine, repair: bool) -> Result<Vec<Finding>> {
     run_directories(&scan, repair, &mut findings);
     names_of_ended(engine, repair, &mut findings);
     marks(&scan, repair, &mut findings);
+    leases(engine, repair, &mut findings)?;
     store(engine, repair, scan, &mut findings)?;
     Ok(findings)
 }
@@ -206,15 +208,31 @@ fn marks(scan: &Scan, repair: bool, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Leases of commands that ended half-way: nobody is making anything, so nobody holds one.
+fn leases(engine: &mut Engine, repair: bool, findings: &mut Vec<Finding>) -> Result<()> {
+    let Ok(_alone) = engine.store().alone() else { return Ok(()) };
+    let owners = leases::work(engine.database()?.read())?;
+    if repair && !owners.is_empty() {
+        engine.database()?.write(|transaction| leases::remove_work(transaction, None))?;
+    }
+    findings.extend(owners.into_iter().map(|object| Finding {
+        what: "the lease of a command that ended half-way".into(),
+        object,
+        repaired: repair,
+    }));
+    Ok(())
+}
+
 /// Files without rows and rows without files.
 fn store(engine: &mut Engine, repair: bool, scan: Scan, findings: &mut Vec<Finding>) -> Result<()> {
+    // Nobody makes anything while the rows are read and what they don't name is removed.
+    let _alone = if repair { Some(engine.store().alone()?) } else { None };
+    let roots = engine.roots().clone();
     let connection = engine.database()?.read();
-    let images = images::all(connection)?;
-    let mut live = LiveLists {
-        containers: scan.known.iter().cloned().collect(),
-        layers: images.iter().flat_map(|i| i.layers.iter().map(|l| l.chain_id.clone())).collect(),
-        blobs: images.iter().map(|i| i.id.clone()).chain(tags::all_manifests(connection)?).collect(),
+    let mut live = Live {
+        containers: scan.known.clone(),
         volumes: volumes::all(connection)?.into_iter().map(|v| v.id).collect(),
+        ..gc::live(&roots, connection)?
     };
     // A `--rm` container whose keeper is still tidying up has a directory and no row.
     live.containers.extend(scan.on_disk.into_iter().filter(|id| places::is_locked(&scan.run, id)));
