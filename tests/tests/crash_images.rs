@@ -147,3 +147,58 @@ fn a_collection_is_killed() {
 fn the_power_fails_while_a_collection_forgets() {
     check("gc.forgotten", End::PowerCut, import, collect_until, import);
 }
+
+/// An archive of the image lies beside the store, and the image is gone.
+fn save_and_remove(host: &Host) {
+    import(host);
+    host.run(["save", "--output", &archive_of(host), "second"]).success();
+    host.run(["rmi", "second"]).success();
+}
+
+fn archive_of(host: &Host) -> String {
+    host.path().join("saved.tar").to_string_lossy().into_owned()
+}
+
+fn load_until(host: &Host, step: &str) -> Session {
+    host.call(["load", "--input", &archive_of(host)]).env("CORTEN_STOP_AT", step).spawn()
+}
+
+fn load(host: &Host) {
+    host.run(["load", "--input", &archive_of(host)]).success();
+    host.run(["run", "--rm", "second", "cat", "/second"]).success().stdout_is("2");
+}
+
+#[test]
+fn the_power_fails_while_a_load_makes_layers() {
+    for step in ["unpack.begun", "unpack.entries", "unpack.synced", "unpack.renamed", "load.layers"] {
+        check(step, End::PowerCut, save_and_remove, load_until, load);
+    }
+}
+
+#[test]
+fn the_power_fails_while_a_load_makes_images() {
+    for step in ["blob.written", "blob.synced", "blob.renamed", "load.blobs", "load.rows"] {
+        check(step, End::PowerCut, save_and_remove, load_until, load);
+    }
+}
+
+/// A container whose changes make the image.
+fn change(host: &Host) {
+    host.run(["run", "--name", "changed", BUSYBOX, "sh", "-c", "printf 2 >/second"]).success();
+}
+
+fn commit_until(host: &Host, step: &str) -> Session {
+    host.call(["commit", "changed", "second"]).env("CORTEN_STOP_AT", step).spawn()
+}
+
+fn commit(host: &Host) {
+    host.run(["commit", "changed", "second"]).success();
+    host.run(["run", "--rm", "second", "cat", "/second"]).success().stdout_is("2");
+}
+
+#[test]
+fn the_power_fails_while_a_container_is_committed() {
+    for step in ["unpack.entries", "unpack.renamed", "blob.renamed", "image.stored", "image.named"] {
+        check(step, End::PowerCut, change, commit_until, commit);
+    }
+}

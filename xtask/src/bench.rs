@@ -5,7 +5,7 @@
 //! fails because something is slow.
 //!
 //! ```text
-//! outside: builds, brings the peers up ─▶ inside the peers' namespaces: `xtask bench inside start|cli`
+//! outside: builds, brings the peers up ─▶ inside the peers' namespaces: `xtask bench inside start|cli|layers`
 //! ```
 //! crun refuses hybrid control groups, so both run where only v1 hierarchies are seen.
 
@@ -18,21 +18,23 @@ use crate::project;
 mod cli;
 mod corten;
 mod crun;
+mod layers;
 mod report;
 mod sample;
 mod start;
 
-const USAGE: &str = "cargo xtask bench start|cli [--quick]";
+const USAGE: &str = "cargo xtask bench start|cli|layers [--quick]";
 
 /// The subcommands.
 pub fn run(words: &[String]) -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [what @ ("start" | "cli")] => outside(what, "full"),
-        [what @ ("start" | "cli"), "--quick"] => outside(what, "quick"),
+        [what @ ("start" | "cli" | "layers")] => outside(what, "full"),
+        [what @ ("start" | "cli" | "layers"), "--quick"] => outside(what, "quick"),
         // Inside the peers' namespaces: not for people.
         ["inside", "start", size] => start::run(*size == "quick"),
         ["inside", "cli", size] => cli::run(*size == "quick"),
+        ["inside", "layers", size] => layers::run(*size == "quick"),
         _ => Err(Failure::new(USAGE)),
     }
 }

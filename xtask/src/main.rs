@@ -33,6 +33,7 @@ cargo xtask COMMAND
   check                      formatting, clippy, tidy
   tidy                       the rules of the house that no compiler knows
   bench start|cli [--quick]  times side by side with crun, docker and podman
+  bench layers [--quick]     times of images side by side with docker, podman and tar
   peers make|up|run|add|down today's other engines in a tree of their own
   vm                         the tests on another kernel, in a virtual machine";
 

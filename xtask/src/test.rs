@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::dist;
 use crate::failure::{Failure, Outcome};
 use crate::machine;
+use crate::peers::Peers;
 use crate::program::Program;
 use crate::setup;
 use crate::vm;
@@ -17,7 +18,11 @@ pub fn run(words: &[String]) -> Outcome {
     }
     setup::run(&[])?;
     let binary = dist::build()?;
-    nextest(&binary, words)?;
+    let peers = Peers::new()?;
+    if wants_peers(words) {
+        peers.make()?;
+    }
+    nextest(&binary, &peers, words)?;
     if words.is_empty() { in_virtual_machine() } else { Ok(()) }
 }
 
@@ -34,7 +39,14 @@ fn in_virtual_machine() -> Outcome {
     Ok(())
 }
 
-fn nextest(binary: &Path, words: &[String]) -> Outcome {
+/// Whether tests with other engines may be among those that run: all, all of the black-box tests, or these.
+fn wants_peers(words: &[String]) -> bool {
+    let names = |word: &str| words.iter().any(|w| w.contains(word));
+    let is_part = |w: &String| !w.starts_with('-') && w != "corten-tests";
+    words.is_empty() || names("interop") || names("corten-tests") && !words.iter().any(is_part)
+}
+
+fn nextest(binary: &Path, peers: &Peers, words: &[String]) -> Outcome {
     // `--workspace` would outvote a package that was named.
     let named = words.iter().any(|w| w == "-p" || w.starts_with("--package"));
     let all: &[&str] = if named { &[] } else { &["--workspace"] };
@@ -43,5 +55,26 @@ fn nextest(binary: &Path, words: &[String]) -> Outcome {
         .args(all)
         .args(words)
         .env("CORTEN_BIN", binary)
+        .env("CORTEN_PEERS_TREE", peers.tree())
         .check()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_made_for_those_who_need_it() {
+        let check = |line: &str, expected: bool| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(wants_peers(&words), expected, "{line}");
+        };
+        check("", true);
+        check("interop", true);
+        check("-p corten-tests", true);
+        check("-p corten-tests --test interop", true);
+        check("-p corten-tests volumes", false);
+        check("volumes", false);
+        check("-p corten-storage", false);
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) fn with<T>(
     owner: &str,
     body: impl FnOnce(&mut Engine, &Lease) -> Result<T>,
 ) -> Result<T> {
-    let _writing = engine.store().writing()?;
+    let writing = engine.store().writing()?;
     // Whatever keepers journalled is folded by the engine's own.
     engine.database()?;
     let mut id = String::new();
@@ -46,8 +46,13 @@ pub(crate) fn with<T>(
     crate::steps::reached("lease.taken");
     let outcome = body(engine, &lease);
     let removed = lease.write(|connection| leases::remove(connection, &lease.id));
-    // What it made and didn't name, and what lost its name to it.
+    drop(writing);
+    // What lost its name to it.
     engine.note_garbage();
+    if outcome.is_err() {
+        // What it made and didn't name. The failure matters more than what can't be removed now.
+        let _ = crate::gc::remove_unnamed(engine);
+    }
     let value = outcome?;
     removed?;
     Ok(value)
