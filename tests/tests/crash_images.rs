@@ -185,6 +185,8 @@ fn the_power_fails_while_a_load_makes_images() {
 /// A container whose changes make the image.
 fn change(host: &Host) {
     host.run(["run", "--name", "changed", BUSYBOX, "sh", "-c", "printf 2 >/second"]).success();
+    // A container's end is not synced by itself: the next durable commit takes it along.
+    host.run(["volume", "create", "data"]).success();
 }
 
 fn commit_until(host: &Host, step: &str) -> Session {
