@@ -42,6 +42,50 @@ fn limits_reach_the_kernel() {
 }
 
 #[test]
+fn weights_reservations_and_periods_reach_the_kernel() {
+    let host = Host::with_busybox();
+    let flags = [
+        "--cpu-shares=512",
+        "--cpu-period=50000",
+        "--cpu-quota=20000",
+        "--cpuset-mems=0",
+        "--memory=64m",
+        "--memory-reservation=32m",
+        "--oom-score-adj=500",
+    ];
+    let id = host.start(flags.into_iter().chain([BUSYBOX, "sleep", "1000"]));
+    assert_eq!(group_file(&id, &["cpuset.mems"]), "0");
+    assert_eq!(group_file(&id, &["memory.soft_limit_in_bytes", "memory.low"]), (32 << 20).to_string());
+    let quota = group_file(&id, &["cpu.cfs_quota_us", "cpu.max"]);
+    assert!(quota.starts_with("20000"), "{quota}");
+    let shares = group_file(&id, &["cpu.shares", "cpu.weight"]);
+    assert!(["512", "59"].contains(&shares.as_str()), "{shares}");
+    host.run(["exec", &id, "cat", "/proc/1/oom_score_adj"]).success().stdout_is("500");
+    let config = &host.inspect(&id)["HostConfig"];
+    assert_eq!((&config["CpuShares"], &config["CpuQuota"]), (&512.into(), &20_000.into()));
+    assert_eq!((&config["MemoryReservation"], &config["OomScoreAdj"]), (&(32 << 20).into(), &500.into()));
+}
+
+#[test]
+fn rates_name_a_block_device() {
+    let host = Host::with_busybox();
+    let check = |flag: &str, value: &str, word: &str| {
+        host.run(["run", "--rm", flag, value, BUSYBOX, "true"]).fails(125).stderr_has(word);
+    };
+    check("--device-read-bps", "/dev/null:1mb", "not a block device");
+    check("--device-write-iops", "/dev/no-such-disk:10", "no-such-disk");
+    check("--device-read-bps", "/dev/null", "/dev/NAME:RATE");
+    check("--blkio-weight-device", "/dev/null:5", "10 to 1000");
+    check("--blkio-weight", "5", "10 to 1000");
+    check("--memory-swappiness", "101", "0 to 100");
+    check("--cpu-quota", "10", "1000");
+    check("--oom-score-adj", "1001", "1000");
+    host.run(["run", "--rm", "--cpus=1", "--cpu-quota=5000", BUSYBOX, "true"])
+        .fails(125)
+        .stderr_has("use one or the other");
+}
+
+#[test]
 fn too_much_memory_is_killed_and_said() {
     let host = Host::with_busybox();
     let bomb = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo alive";

@@ -11,7 +11,6 @@ use corten_model::container::ContainerConfig;
 use corten_model::device::Device;
 use corten_model::mount::{self, MountSpec};
 use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
-use corten_model::resources::{self, Resources};
 use corten_model::security::SecurityOpt;
 use corten_model::signal::Signal;
 use corten_model::ulimit::Ulimit;
@@ -20,6 +19,7 @@ use corten_model::{Invalid, Name, bytes};
 
 use crate::error::{Failure, Result};
 use crate::key_values::{self, Lookup};
+use crate::resource_flags::{FixedResourceFlags, ResourceFlags, online_cpus};
 
 // No doc comment: clap would take it for the help of the command that these flags are part of.
 #[derive(clap::Args, Debug)]
@@ -90,21 +90,14 @@ pub struct ContainerFlags {
     /// Security options
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<SecurityOpt>,
-    /// Memory limit
-    #[arg(short, long, value_name = "BYTES", value_parser = memory_limit)]
-    memory: Option<u64>,
-    /// Swap limit equal to memory plus swap: '-1' to enable unlimited swap
-    #[arg(long, value_name = "BYTES", value_parser = swap_limit)]
-    memory_swap: Option<i64>,
-    /// Number of CPUs
-    #[arg(long, value_name = "NUMBER")]
-    cpus: Option<String>,
-    /// CPUs in which to allow execution (0-3, 0,1)
-    #[arg(long, value_name = "LIST")]
-    cpuset_cpus: Option<String>,
-    /// Limit of processes and threads (set -1 for unlimited)
-    #[arg(long, value_name = "NUMBER")]
-    pids_limit: Option<i64>,
+    #[command(flatten)]
+    resources: ResourceFlags,
+    #[command(flatten)]
+    fixed_resources: FixedResourceFlags,
+    /// Tune host's OOM preferences (-1000 to 1000)
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    oom_score_adj: Option<i32>,
     /// Ulimit options: NAME=SOFT[:HARD]
     #[arg(long, value_name = "ULIMIT")]
     ulimit: Vec<Ulimit>,
@@ -159,11 +152,6 @@ impl Around<'_> {
         Around { lookup: &crate::caller::variable, directory: &std::env::current_dir, cpus: &online_cpus };
 }
 
-/// CPUs that this process may use, which is what Docker checks `--cpus` against.
-fn online_cpus() -> usize {
-    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize)
-}
-
 impl ContainerFlags {
     /// `-t`.
     pub fn tty(&self) -> bool {
@@ -184,7 +172,8 @@ impl ContainerFlags {
             env: variables(&self.env_file, &self.env, around.lookup)?,
             labels: self.labels()?,
             mounts: self.mounts(around)?,
-            resources: self.resources(around)?,
+            resources: self.fixed_resources.add_to(self.resources.limits(around.cpus)?),
+            oom_score_adj: self.oom_score_adj,
             sysctls: sysctls(&self.sysctl)?,
             network: network(&self.network)?,
             entrypoint: self.entrypoint,
@@ -239,19 +228,6 @@ impl ContainerFlags {
         mounts.append(&mut self.tmpfs);
         Ok(mounts)
     }
-
-    fn resources(&mut self, around: &Around<'_>) -> Result<Resources> {
-        let cpus = |text: &String| resources::parse_cpus(text, (around.cpus)());
-        let not_empty = |text: &&String| !text.is_empty();
-        Ok(Resources {
-            memory_bytes: self.memory.filter(|bytes| *bytes != 0),
-            memory_swap_bytes: self.memory_swap.filter(|bytes| *bytes != 0),
-            nano_cpus: self.cpus.as_ref().filter(not_empty).map(cpus).transpose()?,
-            // Which CPUs there are is the engine's to ask: this process may be held to some of them.
-            cpuset_cpus: self.cpuset_cpus.take().filter(|text| !text.is_empty()),
-            pids_limit: self.pids_limit.filter(|limit| *limit != 0),
-        })
-    }
 }
 
 /// The variables of files, then those of `-e`: the later one counts.
@@ -299,18 +275,6 @@ fn absolute_source(text: &str, around: &Around<'_>) -> Result<String> {
     let path = path.into_os_string().into_string();
     let path = path.map_err(|_| Invalid::new("volume", text, "the working directory is not valid UTF-8"))?;
     Ok(format!("{path}:{rest}"))
-}
-
-fn memory_limit(text: &str) -> std::result::Result<u64, Invalid> {
-    bytes::parse_size("memory limit", text)
-}
-
-fn swap_limit(text: &str) -> std::result::Result<i64, Invalid> {
-    if text == "-1" {
-        return Ok(-1);
-    }
-    let bytes = bytes::parse_size("swap limit", text)?;
-    i64::try_from(bytes).map_err(|_| Invalid::new("swap limit", text, "too large"))
 }
 
 fn shm_size(text: &str) -> std::result::Result<u64, Invalid> {

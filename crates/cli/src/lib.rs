@@ -25,6 +25,7 @@ mod parse;
 mod prune;
 mod reference;
 mod remote;
+mod resource_flags;
 mod several;
 mod shape;
 mod table;

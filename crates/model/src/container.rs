@@ -66,6 +66,8 @@ pub struct ContainerConfig {
     pub security: Vec<SecurityOpt>,
     /// Cgroup limits.
     pub resources: Resources,
+    /// `--oom-score-adj`.
+    pub oom_score_adj: Option<i32>,
     /// `--ulimit`.
     pub ulimits: Vec<Ulimit>,
     /// `--shm-size`; 0 is the configured default, which `create` puts here.
@@ -115,6 +117,7 @@ impl Default for ContainerConfig {
             privileged: false,
             security: Vec::new(),
             resources: Resources::default(),
+            oom_score_adj: None,
             ulimits: Vec::new(),
             shm_size_bytes: 0,
             sysctls: BTreeMap::new(),

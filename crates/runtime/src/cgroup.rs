@@ -163,6 +163,15 @@ impl Cgroup {
                 || self.v2.as_ref().is_some_and(|g| g.controllers.iter().any(|c| c == controller))
         };
         missing.controllers(limits::needed(resources).into_iter().filter(|c| !has(c)));
+        if limits::needs_io(resources) && !has("blkio") && !has("io") {
+            missing.controllers(["io"].into_iter());
+        }
+        for file in limits::only_v1(resources) {
+            let on_v2 = |g: &v2::Group| g.controllers.iter().any(|c| file.starts_with(c.as_str()));
+            if self.v2.as_ref().is_some_and(on_v2) {
+                missing.file(file);
+            }
+        }
         Ok(missing.warnings())
     }
 

@@ -3,9 +3,12 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use corten_model::Invalid;
 use corten_model::container::ContainerConfig;
+use corten_model::resources::Resources;
 use corten_runtime::cgroup::DeviceRule;
 use corten_runtime::spec::Device;
+use rustix::fs::{major, minor};
 
 use crate::Result;
 use crate::error::OnFile;
@@ -32,6 +35,8 @@ pub struct Resolved {
     pub nodes: Vec<Device>,
     /// The rules; empty lets everything through.
     pub rules: Vec<DeviceRule>,
+    /// The limits, with the numbers of the devices that they name.
+    pub resources: Resources,
 }
 
 /// Docker's default: making any node, using the harmless ones.
@@ -54,15 +59,30 @@ fn default_rules() -> Vec<DeviceRule> {
     rules
 }
 
+/// The limits as they are set, with the numbers of the devices that they name.
+pub fn limits(resources: Resources) -> Result<Resources> {
+    let mut resources = resources.completed();
+    for limit in resources.on_devices_mut() {
+        let path = Path::new(&limit.path);
+        let device = std::fs::metadata(path).on("find the device", path)?;
+        if !device.file_type().is_block_device() {
+            return Err(Invalid::new("rate of a device", &limit.path, "it is not a block device").into());
+        }
+        limit.number = Some((major(device.rdev()), minor(device.rdev())));
+    }
+    Ok(resources)
+}
+
 /// Looks at the devices on the host.
 pub fn resolve(config: &ContainerConfig) -> Result<Resolved> {
+    let resources = limits(config.resources.clone())?;
     if config.privileged {
         let mut nodes = Vec::new();
         collect(Path::new("/dev"), "/dev", &mut nodes)?;
         nodes.retain(|n| !STANDARD.contains(&n.path.as_str()));
-        return Ok(Resolved { nodes, rules: Vec::new() });
+        return Ok(Resolved { nodes, rules: Vec::new(), resources });
     }
-    let mut resolved = Resolved { nodes: Vec::new(), rules: default_rules() };
+    let mut resolved = Resolved { nodes: Vec::new(), rules: default_rules(), resources };
     for device in &config.devices {
         let first = resolved.nodes.len();
         collect(Path::new(&device.host), &device.container, &mut resolved.nodes)?;
@@ -114,8 +134,8 @@ fn collect(host: &Path, container: &str, nodes: &mut Vec<Device>) -> Result<()> 
     nodes.push(Device {
         path: container.to_owned(),
         kind: if kind.is_block_device() { "b" } else { "c" }.into(),
-        major: rustix::fs::major(number),
-        minor: rustix::fs::minor(number),
+        major: major(number),
+        minor: minor(number),
         file_mode: Some(metadata.mode() & 0o777),
         uid: Some(0),
         gid: Some(0),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use corten_model::mount::MountSource;
 use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
+use corten_model::resources::{OnDevice, Resources};
 use corten_model::state::Status;
 use serde_json::{Value, json};
 
@@ -249,7 +250,7 @@ fn host_config(container: &Container) -> Value {
         };
         list.iter().map(word).collect()
     };
-    json!({
+    let mut host = json!({
         "Binds": binds(container),
         "PortBindings": {},
         "PublishAllPorts": false,
@@ -266,11 +267,6 @@ fn host_config(container: &Container) -> Value {
         "CapAdd": changes(&asked.cap_add),
         "CapDrop": changes(&asked.cap_drop),
         "SecurityOpt": asked.security,
-        "Memory": asked.resources.memory_bytes.unwrap_or(0),
-        "MemorySwap": asked.resources.memory_swap_bytes.unwrap_or(0),
-        "NanoCpus": asked.resources.nano_cpus.unwrap_or(0),
-        "CpusetCpus": asked.resources.cpuset_cpus.clone().unwrap_or_default(),
-        "PidsLimit": asked.resources.pids_limit,
         "ShmSize": asked.shm_size_bytes,
         "Sysctls": asked.sysctls,
         "Ulimits": asked.ulimits.iter().map(|u| json!({ "Name": u.name, "Soft": u.soft, "Hard": u.hard })).collect::<Vec<_>>(),
@@ -278,5 +274,39 @@ fn host_config(container: &Container) -> Value {
             "PathOnHost": d.host, "PathInContainer": d.container, "CgroupPermissions": d.access })).collect::<Vec<_>>(),
         "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
         "LogConfig": { "Type": "json-file", "Config": {} },
+        "OomScoreAdj": asked.oom_score_adj.unwrap_or(0),
+    });
+    if let (Some(all), Value::Object(limits)) = (host.as_object_mut(), limits(&asked.resources)) {
+        all.extend(limits);
+    }
+    host
+}
+
+/// The limits, under Docker's names.
+fn limits(r: &Resources) -> Value {
+    let rates = |list: &[OnDevice], key: &str| -> Vec<Value> {
+        list.iter().map(|d| json!({ "Path": d.path, key: d.value })).collect()
+    };
+    json!({
+        "Memory": r.memory_bytes.unwrap_or(0),
+        "MemorySwap": r.memory_swap_bytes.unwrap_or(0),
+        "MemoryReservation": r.memory_reservation_bytes.unwrap_or(0),
+        "MemorySwappiness": r.memory_swappiness,
+        "OomKillDisable": r.oom_kill_disable,
+        "NanoCpus": r.nano_cpus.unwrap_or(0),
+        "CpuShares": r.cpu_shares.unwrap_or(0),
+        "CpuQuota": r.cpu_quota_us.unwrap_or(0),
+        "CpuPeriod": r.cpu_period_us.unwrap_or(0),
+        "CpuRealtimeRuntime": r.cpu_rt_runtime_us.unwrap_or(0),
+        "CpuRealtimePeriod": r.cpu_rt_period_us.unwrap_or(0),
+        "CpusetCpus": r.cpuset_cpus.clone().unwrap_or_default(),
+        "CpusetMems": r.cpuset_mems.clone().unwrap_or_default(),
+        "PidsLimit": r.pids_limit,
+        "BlkioWeight": r.blkio_weight.unwrap_or(0),
+        "BlkioWeightDevice": rates(&r.blkio_weight_devices, "Weight"),
+        "BlkioDeviceReadBps": rates(&r.device_read_bps, "Rate"),
+        "BlkioDeviceWriteBps": rates(&r.device_write_bps, "Rate"),
+        "BlkioDeviceReadIOps": rates(&r.device_read_iops, "Rate"),
+        "BlkioDeviceWriteIOps": rates(&r.device_write_iops, "Rate"),
     })
 }

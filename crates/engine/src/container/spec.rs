@@ -157,6 +157,7 @@ fn base_process(
         cwd: working_dir(config, image),
         capabilities: Some(capability_sets(capabilities(config))),
         rlimits: rlimits(config),
+        oom_score_adj: config.oom_score_adj,
         no_new_privileges: config.security.contains(&SecurityOpt::NoNewPrivileges(true)),
         apparmor_profile: apparmor_profile(config),
         ..Process::default()

@@ -8,7 +8,6 @@ use corten_model::capability::CapSet;
 use corten_model::container::ContainerConfig;
 use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX, IdMap};
 use corten_model::mount::MountSource;
-use corten_model::resources::Resources;
 use corten_model::security::SecurityOpt;
 use corten_model::user::IdOrName;
 use corten_runtime::seccomp;
@@ -44,8 +43,7 @@ pub fn run(engine: &mut Engine, request: CreateRequest, attach: Option<AttachOpt
     let host_devices = devices::resolve(&checked.request.config).doing("run", &image_name)?;
     let id = ContainerId::from_bytes(random_id()?);
     // What it makes ready goes again if no row comes to be: we hang up then, and so we do if we are killed.
-    let resources = &checked.request.config.resources;
-    line.say(&prepare(engine, &id, resources, &host_devices, false)).map_err(Error::from)?;
+    line.say(&prepare(engine, &id, &host_devices, false)).map_err(Error::from)?;
     let (container, image) = create::insert(engine, checked, Some(id.clone())).doing("run", &image_name)?;
     crate::steps::reached("cli.created");
     let auto_remove = container.config.auto_remove;
@@ -100,7 +98,7 @@ fn start_stopped(
     let mut line = Line::spawn()?;
     let host_devices = devices::resolve(&container.config)?;
     // From its answer on the keeper holds the lock: the row and the ids that follow are ours alone to change.
-    match line.ask(&prepare(engine, &container.id, &container.config.resources, &host_devices, true)) {
+    match line.ask(&prepare(engine, &container.id, &host_devices, true)) {
         Err(error) if error.kind() == corten_model::Kind::Conflict => return Ok(None),
         reply => drop(reply?),
     }
@@ -218,7 +216,6 @@ fn take_back(engine: &mut Engine, id: &ContainerId, remove: bool) -> Result<bool
 fn prepare(
     engine: &Engine,
     id: &ContainerId,
-    resources: &Resources,
     host_devices: &devices::Resolved,
     confirm: bool,
 ) -> Request {
@@ -227,7 +224,7 @@ fn prepare(
         data: engine.roots().data.clone(),
         run: engine.roots().run.clone(),
         rootless: engine.is_rootless(),
-        resources: resources.clone().completed(),
+        resources: host_devices.resources.clone(),
         devices: host_devices.rules.clone(),
         adopt: false,
         confirm,
