@@ -286,6 +286,7 @@ mod tests {
     use super::*;
     use clap::FromArgMatches as _;
     use corten_model::mount::MountSource;
+    use corten_model::resources::Resources;
     use std::io::Write as _;
 
     fn request(words: &[&str]) -> Result<CreateRequest> {

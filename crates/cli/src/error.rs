@@ -146,6 +146,14 @@ pub enum Failure {
     /// Flags that exclude each other.
     #[error("conflicting options: {0}")]
     Conflict(&'static str),
+    /// `port` of one that isn't published.
+    #[error("no public port '{port}' published for {container}")]
+    NoPublishedPort {
+        /// The port in the container.
+        port: String,
+        /// As it was typed.
+        container: String,
+    },
     /// `-it` without a terminal.
     #[error("the input device is not a TTY")]
     NotATerminal,

@@ -22,6 +22,7 @@ mod key_values;
 mod listing;
 mod output_file;
 mod parse;
+mod process_columns;
 mod prune;
 mod reference;
 mod remote;

@@ -94,6 +94,7 @@ pub const COMMANDS: &[(&str, &[Unsupported])] = &[
     ("create", CONTAINER),
     ("start", &[long("checkpoint"), long("checkpoint-dir")]),
     ("rm", &[both('l', "link")]),
+    ("update", &[long("kernel-memory"), long("restart")]),
     ("logs", &[long("details")]),
     (
         "volume create",

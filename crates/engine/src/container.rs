@@ -14,11 +14,16 @@ mod inspect;
 mod join;
 mod list;
 mod names;
+mod pause;
 mod reconcile;
 mod remove;
+mod rename;
 mod spec;
 mod start;
 mod stop;
+mod top;
+mod update;
+mod usage;
 mod view;
 
 use std::collections::BTreeMap;
@@ -41,11 +46,16 @@ pub use exec::{attach, exec};
 pub use export::export;
 pub use inspect::inspect;
 pub use list::list;
+pub use pause::{pause, unpause};
 pub(crate) use reconcile::{clean_up_if_left, reconcile};
 pub(crate) use remove::remove_bytes;
 pub use remove::{finish, remove};
+pub use rename::rename;
 pub use start::{run, start};
-pub use stop::{begin_kill, kill, stop, wait};
+pub use stop::{begin_kill, kill, restart, stop, wait};
+pub use top::{Process, top};
+pub use update::update;
+pub use usage::{Sample, sample};
 
 /// What `create` and `run` need.
 #[derive(Debug, Clone)]

@@ -17,6 +17,7 @@ mod schema;
 pub mod tags;
 pub mod volumes;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -138,6 +139,8 @@ pub(crate) fn doing<T>(what: &'static str, result: rusqlite::Result<T>) -> Resul
 pub struct Database {
     connection: Connection,
     path: PathBuf,
+    /// Written to after each commit, if it is there: who waits for commits watches it.
+    told: Option<PathBuf>,
 }
 
 impl Database {
@@ -159,7 +162,7 @@ impl Database {
         connection
             .execute_batch("PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; PRAGMA foreign_keys=ON;")
             .map_err(open)?;
-        let mut database = Database { connection, path };
+        let mut database = Database { connection, path, told: None };
         schema::bring_up_to_date(&mut database)?;
         Ok(database)
     }
@@ -175,6 +178,10 @@ impl Database {
         )?;
         let value = body(&transaction)?;
         doing("commit a transaction", transaction.commit())?;
+        if let Some(file) = self.told.as_ref().and_then(|path| File::options().write(true).open(path).ok()) {
+            // Whoever misses this sees the database's log closed when we end.
+            let _ = std::os::unix::fs::FileExt::write_at(&file, b".", 0);
+        }
         Ok(value)
     }
 
@@ -189,6 +196,11 @@ impl Database {
         value
     }
 
+    /// Has the file at `path` written to after each commit from now on, as long as it is there.
+    pub fn tell(&mut self, path: PathBuf) {
+        self.told = Some(path);
+    }
+
     /// The connection, for reading.
     pub fn read(&self) -> &Connection {
         &self.connection
@@ -200,7 +212,7 @@ fn make_private(path: &Path) {
     use std::os::unix::fs::OpenOptionsExt;
     if !path.exists() {
         // What is wrong here, SQLite says in a moment.
-        let _ = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+        let _ = File::options().write(true).create_new(true).mode(0o600).open(path);
     }
 }
 
@@ -211,7 +223,7 @@ pub fn wants_checkpoint(data: &Path) -> bool {
 
 /// Folds the write-ahead log into the database, unless somebody else does it right now.
 pub fn checkpoint(data: &Path) -> Result<()> {
-    let lock = std::fs::File::create(data.join("checkpoint.lock"));
+    let lock = File::create(data.join("checkpoint.lock"));
     let Ok(lock) = lock else { return Ok(()) };
     if lock.try_lock().is_err() {
         return Ok(());

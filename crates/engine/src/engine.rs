@@ -95,30 +95,32 @@ impl Engine {
     /// The database, opened at the first call: then what keepers journalled is folded in.
     pub(crate) fn database(&mut self) -> Result<&mut Database> {
         if self.database.is_none() {
-            let mut database = Database::open(&self.roots.data)?;
-            let mut removed = Vec::new();
-            for id in journal::marked(&self.roots.run) {
-                match fold::fold(&mut database, &self.store, &self.roots, &id) {
-                    Ok(None) => {}
-                    Ok(Some(volumes)) => removed.push((id, volumes)),
-                    Err(error) if error.is_of_one_container() => drop(self.unfolded.insert(id, error)),
-                    Err(error) => return Err(error),
-                }
-            }
-            self.database = Some(database);
-            for (id, volumes) in removed {
-                // Bytes without a row are no reason to fail for a command on another container: `system check`
-                // finds them.
-                let _ = crate::container::remove_bytes(self, &id, &volumes);
-            }
+            let database = self.database.insert(Database::open(&self.roots.data)?);
+            database.tell(journal::followed(&self.roots.run));
+            self.fold_marked()?;
             self.timings.mark("database open");
         }
         Ok(self.database.as_mut().expect("it was just opened"))
     }
 
-    /// Folds what is marked, and nothing else: opening the database does it.
+    /// Folds what is marked, and nothing else; opening the database does it too.
     pub(crate) fn fold_marked(&mut self) -> Result<()> {
-        self.database().map(drop)
+        let Some(database) = &mut self.database else { return self.database().map(drop) };
+        let mut removed = Vec::new();
+        for id in journal::marked(&self.roots.run) {
+            match fold::fold(database, &self.store, &self.roots, &id) {
+                Ok(None) => {}
+                Ok(Some(volumes)) => removed.push((id, volumes)),
+                Err(error) if error.is_of_one_container() => drop(self.unfolded.insert(id, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        for (id, volumes) in removed {
+            // Bytes without a row are no reason to fail for a command on another container: `system check`
+            // finds them.
+            let _ = crate::container::remove_bytes(self, &id, &volumes);
+        }
+        Ok(())
     }
 
     /// Folds the journal of one container, whether it is marked or not. `Some`: its row is gone, with these volumes.

@@ -1,7 +1,5 @@
 //! Journals become rows: what keepers learned, folded into the database by whoever opens it.
 
-use std::collections::BTreeMap;
-
 use corten_model::ContainerId;
 use corten_model::state::{Exit, Status};
 use corten_storage::Store;
@@ -104,7 +102,7 @@ fn apply(state: &mut State, line: &Line, auto_remove: bool) -> Outcome {
             };
             Outcome::Keep
         }
-        Event::Exited { code, oom, stopped_by, unknown } => {
+        Event::Exited { code, oom, stopped_by, unknown, restarting } => {
             state.status = Status::Exited;
             state.pid = None;
             state.pid_start_ticks = None;
@@ -112,7 +110,7 @@ fn apply(state: &mut State, line: &Line, auto_remove: bool) -> Outcome {
             state.stopped_by = stopped_by.clone();
             state.error = unknown.clone();
             state.finished_ns = Some(line.time_ns);
-            if auto_remove { Outcome::Remove } else { Outcome::Keep }
+            if auto_remove && !restarting { Outcome::Remove } else { Outcome::Keep }
         }
         Event::Paused => {
             state.status = Status::Paused;
@@ -122,7 +120,7 @@ fn apply(state: &mut State, line: &Line, auto_remove: bool) -> Outcome {
             state.status = Status::Running;
             Outcome::Keep
         }
-        Event::ExecStarted { .. } | Event::ExecExited { .. } => Outcome::Keep,
+        Event::Signalled { .. } | Event::ExecStarted { .. } | Event::ExecExited { .. } => Outcome::Keep,
     }
 }
 
@@ -135,8 +133,7 @@ fn record(
     line: &Line,
     outcome: &Outcome,
 ) -> Result<()> {
-    let mut attributes =
-        BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
+    let mut more = Vec::new();
     let action = match &line.event {
         Event::Started { external, .. } => {
             if *outcome == Outcome::Keep {
@@ -144,29 +141,40 @@ fn record(
             }
             "start"
         }
-        Event::Exited { code, .. } => {
+        Event::Exited { code, oom, .. } => {
+            if *oom {
+                events::of_container(connection, line.time_ns, "oom", container, &[])?;
+            }
             // Whatever ran in it ended with it; a keeper that was killed couldn't say so of its execs.
             if *outcome == Outcome::Keep {
                 containers::finish_all_execs(connection, &container.id)?;
             }
-            attributes.insert("exitCode", code.to_string());
+            more.push(("exitCode", code.to_string()));
             "die"
         }
         Event::Paused => "pause",
         Event::Unpaused => "unpause",
+        Event::Signalled { signal } => {
+            more.push(("signal", signal.to_string()));
+            "kill"
+        }
         Event::ExecStarted { exec, command } => {
             containers::insert_exec(connection, exec, &container.id, command, line.time_ns)?;
-            attributes.insert("execID", exec.to_string());
+            more.push(("execID", exec.to_string()));
             "exec_start"
         }
         Event::ExecExited { exec, code } => {
             containers::finish_exec(connection, exec, *code)?;
-            attributes.insert("execID", exec.to_string());
-            attributes.insert("exitCode", code.to_string());
+            more.push(("execID", exec.to_string()));
+            more.push(("exitCode", code.to_string()));
             "exec_die"
         }
     };
-    Ok(events::record(connection, line.time_ns, "container", action, container.id.as_str(), &attributes)?)
+    events::of_container(connection, line.time_ns, action, container, &more)?;
+    if let Event::Exited { stopped_by: Some(_), .. } = &line.event {
+        events::of_container(connection, line.time_ns, "stop", container, &[])?;
+    }
+    Ok(())
 }
 
 /// Compiles the statements of a removal, for whoever waits for the end of a `--rm` container anyway.
@@ -191,16 +199,7 @@ pub fn remove_rows(
     containers::remove(connection, &container.id)?;
     sandboxes::remove_if_empty(connection, &container.sandbox)?;
     let gone = remove_unused(connection, orphans)?;
-    let attributes =
-        BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
-    events::record(
-        connection,
-        journal::now_ns(),
-        "container",
-        "destroy",
-        container.id.as_str(),
-        &attributes,
-    )?;
+    events::of_container(connection, journal::now_ns(), "destroy", container, &[])?;
     Ok(gone)
 }
 
@@ -230,7 +229,7 @@ mod tests {
     #[test]
     fn a_pause_is_a_state_of_its_own_and_ends_with_the_container() {
         let started = Event::Started { boot: "b".into(), pid: 7, ticks: 8, external: Default::default() };
-        let exited = Event::Exited { code: 0, oom: false, stopped_by: None, unknown: None };
+        let exited = exited(0);
         let mut state = State::created();
         for (event, status) in [
             (started, Status::Running),
@@ -249,16 +248,24 @@ mod tests {
         let mut state = State::created();
         let started =
             line(Event::Started { boot: "b".into(), pid: 7, ticks: 8, external: Default::default() });
-        let exited =
-            line(Event::Exited { code: 137, oom: true, stopped_by: Some("user".into()), unknown: None });
+        let exited = |restarting| {
+            line(Event::Exited {
+                code: 137,
+                oom: true,
+                stopped_by: Some("user".into()),
+                unknown: None,
+                restarting,
+            })
+        };
         assert_eq!(apply(&mut state, &started, true), Outcome::Keep);
         assert_eq!((state.status, state.pid, state.started_ns), (Status::Running, Some(7), Some(5)));
-        assert_eq!(apply(&mut state, &exited, false), Outcome::Keep);
+        assert_eq!(apply(&mut state, &exited(false), false), Outcome::Keep);
         assert_eq!((state.status, state.pid), (Status::Exited, None));
         assert_eq!(state.exit, Some(Exit { code: 137, oom_killed: true }));
         assert_eq!(apply(&mut state, &started, false), Outcome::Keep);
         assert_eq!((state.exit, state.stopped_by.clone(), state.finished_ns), (None, None, None));
-        assert_eq!(apply(&mut state, &exited, true), Outcome::Remove);
+        assert_eq!(apply(&mut state, &exited(true), true), Outcome::Keep);
+        assert_eq!(apply(&mut state, &exited(false), true), Outcome::Remove);
     }
 
     struct Fixture {
@@ -305,7 +312,7 @@ mod tests {
     }
 
     fn exited(code: u8) -> Event {
-        Event::Exited { code, oom: false, stopped_by: None, unknown: None }
+        Event::Exited { code, oom: false, stopped_by: None, unknown: None, restarting: false }
     }
 
     #[test]

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use corten_model::{ContainerId, ExecId};
 use serde::{Deserialize, Serialize};
 
-/// Lines of execs that may stand in a journal without a mark.
-const EXEC_LINES_MAX: u32 = 64;
+/// Lines that change no state and may stand in a journal without a mark.
+const UNMARKED_MAX: u32 = 64;
 /// Version of the lines.
 const VERSION: &str = "1";
 /// The most of a journal that is read at once.
@@ -62,6 +62,14 @@ pub enum Event {
         /// Why the code is not known, if it isn't.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unknown: Option<String>,
+        /// It is started again at once: a `--rm` container stays.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        restarting: bool,
+    },
+    /// Somebody sent the first process a signal.
+    Signalled {
+        /// Its number.
+        signal: i32,
     },
     /// Its processes stand still.
     Paused,
@@ -88,18 +96,25 @@ pub enum Event {
 pub struct Places {
     journal: PathBuf,
     mark: PathBuf,
+    followed: PathBuf,
 }
 
 impl Places {
     /// The journal of `id` in the container's directory, its mark below the run root.
     pub fn new(container_dir: &Path, run: &Path, id: &ContainerId) -> Self {
-        Self { journal: container_dir.join("journal"), mark: marks(run).join(id.as_str()) }
+        let mark = marks(run).join(id.as_str());
+        Self { journal: container_dir.join("journal"), mark, followed: followed(run) }
     }
 }
 
 /// The directory of the marks.
 pub fn marks(run: &Path) -> PathBuf {
     run.join("unfolded")
+}
+
+/// The file that is there while somebody follows the events: then every line leaves a mark.
+pub fn followed(run: &Path) -> PathBuf {
+    run.join("followed")
 }
 
 /// Nanoseconds since the epoch.
@@ -121,7 +136,7 @@ pub struct Writer {
     places: Places,
     /// The last line has no end: its writer was killed, or the disk was full.
     torn: bool,
-    /// Lines of execs since the last mark.
+    /// Lines since the last mark.
     unmarked: u32,
     length: u64,
     /// Up to which byte the file system has promised room.
@@ -163,10 +178,12 @@ impl Writer {
     ///
     /// Every line leaves room for the last one: a disk that fills up meanwhile takes no exit code away.
     ///
-    /// Lines of execs change no container's state: they wait for the next mark, so that an exec doesn't cost the next
-    /// command a transaction. After [`EXEC_LINES_MAX`] of them they are marked all the same: a journal stays short.
+    /// Lines of execs and signals change no container's state: they wait for the next mark, so that an exec doesn't
+    /// cost the next command a transaction. After [`UNMARKED_MAX`] of them they are marked all the same: a journal stays
+    /// short. And while events are followed, nothing waits.
     pub fn append(&mut self, event: Event) -> io::Result<()> {
-        let is_exec = matches!(event, Event::ExecStarted { .. } | Event::ExecExited { .. });
+        let changes_state =
+            !matches!(event, Event::Signalled { .. } | Event::ExecStarted { .. } | Event::ExecExited { .. });
         let is_last = matches!(event, Event::Exited { .. });
         let mut line = encode(&Line { time_ns: now_ns(), event });
         if self.torn {
@@ -185,7 +202,7 @@ impl Writer {
             self.reserved_to = self.length;
         }
         self.unmarked += 1;
-        if is_exec && self.unmarked < EXEC_LINES_MAX {
+        if !changes_state && self.unmarked < UNMARKED_MAX && !self.places.followed.exists() {
             return Ok(());
         }
         self.unmarked = 0;
@@ -326,7 +343,7 @@ mod tests {
     use super::*;
 
     fn exited(code: u8) -> Event {
-        Event::Exited { code, oom: false, stopped_by: None, unknown: None }
+        Event::Exited { code, oom: false, stopped_by: None, unknown: None, restarting: false }
     }
 
     #[test]
@@ -401,7 +418,7 @@ mod tests {
         std::fs::create_dir(marks(dir.path())).unwrap();
         let mut writer = Writer::open(Places::new(dir.path(), dir.path(), &id)).unwrap();
         let exec = || Event::ExecExited { exec: ExecId::from_bytes([1; 32]), code: 0 };
-        for _ in 1..EXEC_LINES_MAX {
+        for _ in 1..UNMARKED_MAX {
             writer.append(exec()).unwrap();
         }
         assert_eq!(marked(dir.path()), []);

@@ -97,6 +97,10 @@ impl Source {
 struct Stopping {
     asked: bool,
     kill_at: Option<Instant>,
+    /// The first process was sent SIGKILL.
+    killed: bool,
+    /// Whoever asked starts it again: a `--rm` container stays.
+    restarting: bool,
 }
 
 /// A keeper with its container running.
@@ -488,6 +492,10 @@ impl Keeper {
     fn check_patience(&mut self) {
         if self.stopping.kill_at.is_some_and(|at| at <= Instant::now()) {
             self.stopping.kill_at = None;
+            if !self.stopping.killed {
+                // Its end is on its way already if it can't be sent.
+                let _ = self.signal_main(rustix::process::Signal::KILL.as_raw());
+            }
             self.kill_everything();
         }
         if self.slim_at.is_some_and(|at| at <= Instant::now()) {

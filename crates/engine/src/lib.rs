@@ -11,6 +11,7 @@ pub mod container;
 mod db;
 mod engine;
 mod error;
+pub mod events;
 mod exec;
 mod fold;
 pub mod gc;

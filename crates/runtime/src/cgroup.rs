@@ -8,6 +8,7 @@
 //! v2.rs        one directory, two leaves            <own group>/corten/<id>/{keeper,payload}
 //! place.rs     a keeper's way out of its caller's groups
 //! systemd.rs   the delegated scope that holds all of it on hosts with systemd; dbus.rs speaks to systemd
+//! usage.rs     what a group used
 //! signal.rs    freezing, killing, emptying
 //! file.rs      reads, writes, mkdir, rmdir with the file's name in the error
 //! ```
@@ -32,6 +33,7 @@ mod signal;
 mod systemd;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod v1;
 mod v2;
 
@@ -39,6 +41,7 @@ pub use error::Error;
 pub use host::{Driver, Host};
 pub use signal::KillAll;
 pub use systemd::Manager;
+pub use usage::Usage;
 
 /// What a group is limited to.
 #[derive(Debug, Clone, Default)]
@@ -173,6 +176,25 @@ impl Cgroup {
             }
         }
         Ok(missing.warnings())
+    }
+
+    /// As [`Cgroup::set`], for a group in use: if one limit is refused, those that were set before it are as they were.
+    pub fn replace(&self, resources: &Resources) -> Result<Vec<String>, Error> {
+        let v1 = self.v1.iter().flat_map(|g| {
+            let ours = limits::v1(resources).into_iter().filter(|s| g.has(s.controller));
+            ours.map(|s| g.dir.join(s.file))
+        });
+        let v2 =
+            self.v2.iter().flat_map(|g| limits::v2(resources).into_iter().map(|s| g.payload.join(s.file)));
+        let before: Vec<(PathBuf, String)> =
+            v1.chain(v2).filter_map(|path| file::read(&path).ok().map(|value| (path, value))).collect();
+        self.set(resources).inspect_err(|_| {
+            // Twice: of two limits that bound each other the second may have to go back before the first can.
+            for (path, value) in before.iter().rev().chain(before.iter().rev()) {
+                // The refusal is the error to tell.
+                let _ = file::write(path, value.trim());
+            }
+        })
     }
 
     fn set_devices(&self, rules: &[DeviceRule]) -> Result<(), Error> {

@@ -134,9 +134,7 @@ pub(super) fn insert(
             true => super::start::mark_wanted(transaction, &container, ids_for)?,
             false => Claim::default(),
         };
-        let attributes =
-            BTreeMap::from([("name", container.name.to_string()), ("image", container.image.clone())]);
-        events::record(transaction, now, "container", "create", container.id.as_str(), &attributes)?;
+        events::of_container(transaction, now, "create", &container, &[])?;
         Ok((container, claim))
     });
     if has_new && (made.is_err() || !superfluous.is_empty()) {
@@ -200,9 +198,14 @@ fn insert_named(
         }
         container.name = names::for_id(&container.id, attempt);
     }
-    let by = containers::matching(connection, container.name.as_str())?;
+    Err(name_in_use(connection, &container.name)?)
+}
+
+/// The error that tells who has the name.
+pub(super) fn name_in_use(connection: &rusqlite::Connection, name: &Name) -> Result<Error> {
+    let by = containers::matching(connection, name.as_str())?;
     let by = by.first().map(|c| c.id.short().to_owned()).unwrap_or_default();
-    Err(Error::NameInUse { name: container.name.to_string(), by })
+    Ok(Error::NameInUse { name: name.to_string(), by })
 }
 
 /// The containers whose namespaces are joined, as they were typed.

@@ -165,9 +165,8 @@ fn record_unseen_end(engine: &mut Engine, container: Container) -> Result<Option
     let now = journal::now_ns();
     let auto_remove = container.config.auto_remove;
     let gone = engine.database()?.write(|transaction| -> Result<_> {
-        let attributes =
-            [("name", container.name.to_string()), ("exitCode", keeper::UNKNOWN_EXIT.to_string())].into();
-        events::record(transaction, now, "container", "die", container.id.as_str(), &attributes)?;
+        let code = ("exitCode", keeper::UNKNOWN_EXIT.to_string());
+        events::of_container(transaction, now, "die", &container, &[code])?;
         if auto_remove {
             return crate::fold::remove_rows(transaction, &container, true);
         }

@@ -33,7 +33,7 @@ fn remove_resolved(engine: &mut Engine, target: &str, options: RemoveOptions) ->
         if !options.force {
             return Err(Error::State { name: target.to_owned(), state: "running" });
         }
-        stop::end(engine, &container, Signal::KILL, None)?;
+        stop::end(engine, &container, Signal::KILL, None, false)?;
     }
     let id = container.id.clone();
     if crate::db::containers::by_id(engine.database()?.read(), &id)?.is_none() {

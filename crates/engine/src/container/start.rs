@@ -116,6 +116,12 @@ fn start_stopped(
     let ids_for = pool.as_ref().map(|pool| (&image, pool));
     let claim = engine.database()?.write(|transaction| mark_wanted(transaction, &container, ids_for))?;
     engine.hold_ids(claim);
+    if container.config.auto_remove {
+        // It is restarted: a mount that promised to sync nothing is refused a second one of the same directory until
+        // the mark that it left is gone.
+        let work = engine.store().container_dir(&container.id).join("work/work");
+        crate::inside::remove_trees(engine.is_rootless(), &[work])?;
+    }
     launch(engine, container, &image, line, host_devices, attach).map(Some)
 }
 
@@ -213,12 +219,7 @@ fn take_back(engine: &mut Engine, id: &ContainerId, remove: bool) -> Result<bool
 }
 
 /// The first words to a new keeper.
-fn prepare(
-    engine: &Engine,
-    id: &ContainerId,
-    host_devices: &devices::Resolved,
-    confirm: bool,
-) -> Request {
+fn prepare(engine: &Engine, id: &ContainerId, host_devices: &devices::Resolved, confirm: bool) -> Request {
     Request::Prepare(Prepare {
         id: id.clone(),
         data: engine.roots().data.clone(),

@@ -11,10 +11,10 @@ use super::{reconcile, resolve};
 use crate::attach::{Ended, Session};
 use crate::call::{self, Line};
 use crate::db::containers::{self, Container};
-use crate::db::images;
+use crate::db::{events, images};
 use crate::error::Doing;
 use crate::keeper::protocol::Request;
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, journal};
 
 /// Sends the stop signal, waits, kills every process of the container. A stopped one stays as it is.
 /// `signal` and `timeout` (`None` inside: for ever) override the container's own.
@@ -38,15 +38,56 @@ fn stop_resolved(
     if !container.state.status.is_alive() {
         return Ok(());
     }
+    obey(engine, &container, signal, timeout, false)
+}
+
+/// Sends a running container the signal that it obeys, waits, kills.
+fn obey(
+    engine: &mut Engine,
+    container: &Container,
+    signal: Option<Signal>,
+    timeout: Option<Option<Duration>>,
+    restarting: bool,
+) -> Result<()> {
     let signal = match signal {
         Some(signal) => signal,
-        None => stop_signal(engine, &container)?,
+        None => stop_signal(engine, container)?,
     };
     let timeout = match timeout {
         Some(timeout) => timeout,
-        None => stop_timeout(engine, &container)?,
+        None => stop_timeout(engine, container)?,
     };
-    end(engine, &container, signal, timeout)
+    end(engine, container, signal, timeout, restarting)
+}
+
+/// Stops a container if it runs, and starts it. One that removes itself at its end stays for this once.
+pub fn restart(
+    engine: &mut Engine,
+    target: &str,
+    signal: Option<Signal>,
+    timeout: Option<Option<Duration>>,
+) -> Result<Vec<String>> {
+    restart_resolved(engine, target, signal, timeout).doing("restart container", target)
+}
+
+fn restart_resolved(
+    engine: &mut Engine,
+    target: &str,
+    signal: Option<Signal>,
+    timeout: Option<Option<Duration>>,
+) -> Result<Vec<String>> {
+    let container = resolve(engine, target)?;
+    let gone = || Error::NoSuch { what: "container", name: target.to_owned() };
+    let container = reconcile(engine, container)?.ok_or_else(gone)?;
+    if container.state.status.is_alive() {
+        obey(engine, &container, signal, timeout, true)?;
+    }
+    // By its id: somebody may rename it meanwhile.
+    let started = super::start(engine, container.id.as_str(), None)?;
+    engine.database()?.write(|transaction| -> Result<()> {
+        Ok(events::of_container(transaction, journal::now_ns(), "restart", &container, &[])?)
+    })?;
+    Ok(started.warnings)
 }
 
 /// What the container obeys: its own setting, the image's, SIGTERM.
@@ -74,9 +115,10 @@ pub(super) fn end(
     container: &Container,
     signal: Signal,
     timeout: Option<Duration>,
+    restarting: bool,
 ) -> Result<()> {
     let timeout_ms = timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
-    let request = Request::Stop { signal: signal.number(), timeout_ms };
+    let request = Request::Stop { signal: signal.number(), timeout_ms, restarting };
     if let Some(mut session) = subscribe(engine, &container.id, &request)? {
         session.wait()?;
     }
@@ -85,7 +127,7 @@ pub(super) fn end(
 
 /// Kills what a keeper looks after, and waits; its row isn't looked at.
 pub(super) fn kill_and_wait(engine: &mut Engine, id: &ContainerId) -> Result<()> {
-    let request = Request::Stop { signal: Signal::KILL.number(), timeout_ms: None };
+    let request = Request::Stop { signal: Signal::KILL.number(), timeout_ms: None, restarting: false };
     if let Some(mut session) = subscribe(engine, id, &request)? {
         session.wait()?;
     }
@@ -96,7 +138,7 @@ pub(super) fn kill_and_wait(engine: &mut Engine, id: &ContainerId) -> Result<()>
 /// not for the sum. What is wrong with one is told when its turn comes.
 pub fn begin_kill(engine: &mut Engine, targets: &[String]) -> Result<()> {
     let run = engine.roots().run.clone();
-    let request = Request::Stop { signal: Signal::KILL.number(), timeout_ms: None };
+    let request = Request::Stop { signal: Signal::KILL.number(), timeout_ms: None, restarting: false };
     for target in targets {
         let Ok(container) = resolve(engine, target) else { continue };
         if container.state.status.is_alive()
@@ -150,7 +192,7 @@ fn kill_resolved(engine: &mut Engine, target: &str, signal: Signal) -> Result<()
         reconcile(engine, container)?.filter(|c| c.state.status.is_alive()).ok_or_else(not_running)?;
     if signal == Signal::KILL {
         // As Docker: when `kill` returns, a container that was killed has ended.
-        return end(engine, &container, signal, None);
+        return end(engine, &container, signal, None, false);
     }
     let run = engine.roots().run.clone();
     let mut line = match Line::connect(&run, &container.id) {

@@ -373,6 +373,19 @@ pub fn set_state(
     Ok(())
 }
 
+/// Gives a container another name. `false`: that one is in use.
+pub fn rename(connection: &Connection, id: &ContainerId, name: &Name) -> Result<bool> {
+    let update = "UPDATE OR IGNORE containers SET name = ?2 WHERE id = ?1";
+    Ok(doing("rename a container", connection.execute(update, [id.as_str(), name.as_str()]))? > 0)
+}
+
+/// Writes what was asked for after it was changed.
+pub fn set_config(connection: &Connection, id: &ContainerId, config: &ContainerConfig) -> Result<()> {
+    let update = "UPDATE containers SET config = ?2 WHERE id = ?1";
+    doing("write a container's config", connection.execute(update, [id.as_str(), &json(config)]))?;
+    Ok(())
+}
+
 /// Writes up to where the journal is folded, and nothing else.
 pub fn set_journal_offset(connection: &Connection, id: &ContainerId, offset: u64) -> Result<()> {
     let update = "UPDATE containers SET journal_offset = ?2 WHERE id = ?1";

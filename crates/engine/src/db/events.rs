@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::{Result, doing};
+use super::containers::Container;
+use super::{Error, Result, doing};
 
 /// Events that are kept; the oldest beyond it go as new ones come.
 const KEPT: i64 = 10_000;
@@ -28,6 +29,73 @@ pub fn record(
         doing("drop old events", connection.execute("DELETE FROM events WHERE seq <= ?1", [seq - KEPT]))?;
     }
     Ok(())
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in the order of commits, which is the order that followers see.
+    pub seq: i64,
+    /// When it happened, nanoseconds since the epoch.
+    pub time_ns: i64,
+    /// `container`, `image`, `volume`, …
+    pub kind: String,
+    /// What happened.
+    pub action: String,
+    /// The object's id, or a volume's name.
+    pub object: String,
+    /// Docker's attributes of the actor.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Events that were committed after the one numbered `after`, in order, at most `limit` of them.
+pub fn after(connection: &Connection, after: i64, limit: usize) -> Result<Vec<Event>> {
+    let query = "SELECT seq, time_ns, kind, action, object, attributes FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let mut statement = doing("read events", connection.prepare_cached(query))?;
+    let rows = statement.query_map(params![after, limit as i64], |row| {
+        let attributes: String = row.get(5)?;
+        Ok((
+            Event {
+                seq: row.get(0)?,
+                time_ns: row.get(1)?,
+                kind: row.get(2)?,
+                action: row.get(3)?,
+                object: row.get(4)?,
+                attributes: BTreeMap::new(),
+            },
+            attributes,
+        ))
+    });
+    let mut events = Vec::new();
+    for row in doing("read events", rows)? {
+        let (mut event, attributes) = doing("read events", row)?;
+        event.attributes = serde_json::from_str(&attributes)
+            .map_err(|e| Error::Corrupt { column: "events.attributes", why: e.to_string() })?;
+        events.push(event);
+    }
+    Ok(events)
+}
+
+/// The number of the newest event; 0 if there never was one.
+pub fn newest(connection: &Connection) -> Result<i64> {
+    let query = "SELECT coalesce(max(seq), 0) FROM events";
+    doing("read events", connection.query_row(query, [], |row| row.get(0)))
+}
+
+/// Records that `action` happened to a container: its name, image and labels come along, as in Docker.
+pub fn of_container(
+    connection: &Connection,
+    time_ns: i64,
+    action: &str,
+    container: &Container,
+    more: &[(&str, String)],
+) -> Result<()> {
+    let labels = container.config.labels.iter().map(|(key, value)| (key.as_str(), value.clone()));
+    let mut attributes: BTreeMap<&str, String> = labels.collect();
+    attributes.insert("name", container.name.to_string());
+    attributes.insert("image", container.image.clone());
+    attributes.extend(more.iter().map(|(key, value)| (*key, value.clone())));
+    record(connection, time_ns, "container", action, container.id.as_str(), &attributes)
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ impl Keeper {
             stopped_by: self.stopping.asked.then(|| "user".to_owned()),
             unknown: unknown
                 .then(|| "its keeper was killed and the kernel didn't keep the exit code".to_owned()),
+            restarting: self.stopping.restarting,
         };
         // Room for it was kept. A disk that fails has lost it; the next command finds neither keeper nor process and
         // says so.

@@ -181,6 +181,14 @@ pub enum Request {
         signal: i32,
         /// How long to wait; absent: for ever.
         timeout_ms: Option<u64>,
+        /// It is started again at once: a `--rm` container stays.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        restarting: bool,
+    },
+    /// Set these limits, all of them, instead of those that it has; none of them changes if one can't be set.
+    Update {
+        /// The limits.
+        resources: Resources,
     },
     /// Stop every process of the container where it is.
     Pause {
@@ -347,6 +355,11 @@ pub enum Reply {
     Attached {
         /// Whether it has a terminal.
         terminal: bool,
+    },
+    /// The limits are set.
+    Updated {
+        /// What was asked for and can't be had.
+        warnings: Vec<String>,
     },
     /// It can't be done.
     Failed(Failure),

@@ -1,5 +1,6 @@
 //! What a keeper does about each request.
 
+use corten_model::resources::Resources;
 use corten_runtime::cgroup::KillAll;
 use corten_runtime::{ExecLaunch, Stdio};
 use rustix::process::Signal;
@@ -19,7 +20,7 @@ const EXECS_MAX: usize = 128;
 
 /// A request that can't be done.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+pub(super) enum Refused {
     /// A frame that isn't a request of ours.
     #[error("the keeper doesn't know this request")]
     Unknown(#[source] Option<serde_json::Error>),
@@ -38,6 +39,9 @@ enum Refused {
     /// Pausing.
     #[error(transparent)]
     Pause(#[from] pause::Error),
+    /// The kernel refuses a limit.
+    #[error("set the container's limits")]
+    Limit(#[source] corten_runtime::cgroup::Error),
     /// Pipes for an exec.
     #[error("make the streams of the exec")]
     Streams(#[source] std::io::Error),
@@ -61,6 +65,7 @@ impl Refused {
             Refused::Pause(pause::Error::Cgroup(e)) => (e.kind(), 125, e.hint()),
             Refused::Pause(_) => (K::Conflict, 125, None),
             Refused::Signal(..) => (K::Invalid, 125, None),
+            Refused::Limit(e) => (e.kind(), 125, e.hint()),
             Refused::Streams(_) | Refused::TooMany => (K::Unavailable, 125, None),
             Refused::Start(e) => (e.kind(), e.exit_code(), e.hint()),
             Refused::Runtime(e) => (e.kind(), e.exit_code(), e.hint()),
@@ -129,10 +134,13 @@ impl Keeper {
                 self.signal_main(signal)?;
                 Ok(Some(Reply::Done))
             }
-            Request::Stop { signal, timeout_ms } => {
+            Request::Stop { signal, timeout_ms, restarting } => {
                 self.stop(signal, timeout_ms)?;
+                self.stopping.restarting |= restarting;
+                self.auto_remove &= !restarting;
                 self.attach(key, AttachOptions::default())
             }
+            Request::Update { resources } => self.update(resources),
             Request::Resize { rows, cols } => {
                 self.resize(key, rows, cols);
                 Ok(None)
@@ -168,7 +176,7 @@ impl Keeper {
         let _ = process.out.as_ref().map(|terminal| rustix::termios::tcsetwinsize(terminal, size));
     }
 
-    fn signal_main(&mut self, number: i32) -> Result<(), Refused> {
+    fn send_to_main(&mut self, number: i32) -> Result<(), Refused> {
         let main = self.processes.get(self.main).filter(|p| p.exit.is_none()).ok_or(Refused::Ended)?;
         let refused = |e: std::io::Error| Refused::Signal(number, e);
         corten_sys::pidfd::send_signal(main.pidfd.as_fd(), number).map_err(refused)?;
@@ -181,6 +189,15 @@ impl Keeper {
     fn check_running(&self) -> Result<(), Refused> {
         let main = self.processes.get(self.main).filter(|p| p.exit.is_none());
         main.map(drop).ok_or(Refused::Ended)
+    }
+
+    /// Sends a signal that somebody asked for, or that comes of it.
+    pub(super) fn signal_main(&mut self, number: i32) -> Result<(), Refused> {
+        self.send_to_main(number)?;
+        self.stopping.killed |= number == Signal::KILL.as_raw();
+        // A full disk costs the event, not the signal.
+        let _ = self.journal.append(journal::Event::Signalled { signal: number });
+        Ok(())
     }
 
     /// Sends the stop signal; what doesn't obey in time is killed.
@@ -196,10 +213,17 @@ impl Keeper {
         Ok(())
     }
 
+    /// Sets other limits, all of them or none.
+    fn update(&mut self, resources: Resources) -> Result<Option<Reply>, Refused> {
+        self.check_running()?;
+        let warnings = self.prepared.cgroup.replace(&resources).map_err(Refused::Limit)?;
+        Ok(Some(Reply::Updated { warnings }))
+    }
+
     /// SIGKILL to the first process, then step by step to every process of the cgroup: one that forks as fast as it is
     /// killed, or that hangs in the kernel, keeps nobody else waiting.
     pub(super) fn kill_everything(&mut self) {
-        let _ = self.signal_main(Signal::KILL.as_raw());
+        let _ = self.send_to_main(Signal::KILL.as_raw());
         self.sweeping = Some(KillAll::default());
         self.sweep_on();
     }

@@ -154,6 +154,7 @@ fn limits_reach_the_kernel() {
         nano_cpus: Some(500_000_000),
         cpuset_cpus: Some("0".into()),
         pids_limit: Some(77),
+        ..Default::default()
     }));
     assert_eq!(f.says("memory.limit_in_bytes", "memory.max"), (64 << 20).to_string());
     let on_v1 = f.group.v1.iter().any(|g| g.has("memory"));
