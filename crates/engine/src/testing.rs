@@ -26,7 +26,8 @@ pub fn insert_container(database: &mut Database, byte: u8, auto_remove: bool) ->
         journal_offset: 0,
     };
     let inserted = database.write(|t| -> Result<()> {
-        let insert = "INSERT INTO images VALUES (?1, ?1, '{}', '[]', 0, 0, 0)";
+        let insert = "INSERT INTO images (id, manifest, config, layers, size_bytes, high_ids, created_ns)
+            VALUES (?1, ?1, '{}', '[]', 0, 0, 0)";
         crate::db::doing("insert an image", t.execute(insert, [image.as_str()]))?;
         sandboxes::insert(t, &sandbox, 1)?;
         assert!(containers::insert(t, &container)?);
