@@ -16,8 +16,9 @@ fn missing(verb: &str, what: &str) -> String {
 }
 
 const NOT_RUNNING: &str = "caused by: container `web` is not running\nhint: `corten start web` starts it\n";
-const NO_IMAGE: &str = "caused by: no such image: `nothing`\nhint: there are no registries yet: `corten import FILE.tar nothing` \
-                        makes an image, `corten run hello` needs none\n";
+const NO_IMAGE: &str = "caused by: no such image: `nothing`\nhint: there are no registries yet: `corten load` brings archives \
+                        of images in, `corten import FILE.tar nothing` makes an image of files, `corten run hello` \
+                        needs none\n";
 
 /// A store with the container `web` of the image `hello`, which is made and does not run.
 fn host() -> (Host, String) {
