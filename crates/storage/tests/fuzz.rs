@@ -5,6 +5,8 @@
 
 #[path = "fuzz/archive.rs"]
 mod archive;
+#[path = "../../../fuzz/random.rs"]
+mod random;
 
 use std::fs;
 use std::io::Read;
@@ -12,6 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use archive::Arena;
+use random::{Random, variable};
 
 const BLOCK: usize = 512;
 /// Mutated archives of one run, and how long they may take on a busy machine.
@@ -19,23 +22,6 @@ const ROUNDS: u64 = 3000;
 const TIME_MAX: Duration = Duration::from_secs(20);
 /// Mutations of one archive.
 const MUTATIONS_MAX: u64 = 6;
-
-/// Splitmix64: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, max: usize) -> usize {
-        (self.next() % max.max(1) as u64) as usize
-    }
-}
 
 fn corpus() -> Vec<(String, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/archive");
@@ -118,10 +104,6 @@ fn mutate(bytes: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
         }
     }
     bytes
-}
-
-fn variable(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
 }
 
 #[test]
