@@ -83,12 +83,14 @@ impl FromStr for Platform {
         let bad = |why| Invalid::new("platform", text, why).hint("for example `linux/amd64`");
         let parts: Vec<&str> = text.split('/').collect();
         let sound = |part: &&str| {
-            !part.is_empty()
+            part.starts_with(|first: char| first.is_ascii_alphanumeric())
                 && part.len() <= PART_MAX
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         };
         if !parts.iter().all(sound) {
-            return Err(bad("its parts are words of letters, digits, `_`, `-` and `.`"));
+            return Err(bad(
+                "its parts are words of letters, digits, `_`, `-` and `.`, and begin with none of the last three",
+            ));
         }
         match parts.as_slice() {
             [os] if SYSTEMS.contains(&os.to_ascii_lowercase().as_str()) => {
