@@ -88,17 +88,14 @@ pub struct Target {
     pub images: Vec<Digest>,
 }
 
-/// Loads what `input` holds. The caller holds `Store::writing` until the rows are committed, and keeps others from
-/// removing layers. `made` gets the layers that were unpacked, also when it fails: those that no row names in the end
-/// are to be removed.
+/// Loads what `input` holds. The caller holds a lease on what is unpacked, until its rows are committed.
 pub fn load(
     store: &Store,
     unpack: &dyn Unpack,
     input: Input<'_>,
     options: &LoadOptions<'_>,
-    made: &mut Vec<Digest>,
 ) -> Result<Loaded, Error> {
-    let mut loading = Loading { store, unpack, options, made, warnings: Vec::new() };
+    let mut loading = Loading { store, unpack, options, warnings: Vec::new() };
     match input {
         Input::Directory(directory) => loading.finish(Files::Directory(directory), None),
         Input::File(file) if is_plain(file)? => {
@@ -136,7 +133,6 @@ struct Loading<'l> {
     store: &'l Store,
     unpack: &'l dyn Unpack,
     options: &'l LoadOptions<'l>,
-    made: &'l mut Vec<Digest>,
     warnings: Vec<String>,
 }
 
@@ -257,7 +253,6 @@ impl Loading<'_> {
         let mut plain = decompress(reader).map_err(Error::Decompress)?;
         let unpacked = self.unpack.unpack(&mut plain, Some(&layer.diff_id), parent);
         let unpacked = unpacked.map_err(|source| Error::Layer { layer: layer.diff_id.clone(), source })?;
-        self.made.push(layer.chain_id.clone());
         self.warnings.extend(crate::remarks(&unpacked));
         Ok(())
     }

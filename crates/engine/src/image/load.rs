@@ -52,7 +52,7 @@ pub fn load(engine: &mut Engine, input: Input<'_>, request: &LoadRequest<'_>) ->
         lease.hold(&[Ref::Every])?;
         let unpack = inside::Unpacker::new(engine, lease)?;
         let options = LoadOptions { platforms: request.platforms.clone(), cancelled: request.cancelled };
-        let loaded = corten_images::load(engine.store(), &unpack, input, &options, &mut Vec::new())?;
+        let loaded = corten_images::load(engine.store(), &unpack, input, &options)?;
         commit(engine, lease, loaded)
     })
 }

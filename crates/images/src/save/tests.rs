@@ -40,7 +40,7 @@ fn saved(store: &Store, items: &[Item], format: Format) -> Vec<u8> {
 
 fn loaded(store: &Store, bytes: &[u8]) -> Loaded {
     let options = LoadOptions { platforms: Vec::new(), cancelled: &|| false };
-    load(store, &store.layers(), Input::Stream(&mut &bytes[..]), &options, &mut Vec::new()).unwrap()
+    load(store, &store.layers(), Input::Stream(&mut &bytes[..]), &options).unwrap()
 }
 
 #[test]
