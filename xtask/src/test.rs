@@ -31,9 +31,9 @@ fn in_virtual_machine() -> Outcome {
     setup::also(&[
         ("qemu-system-x86", "qemu-system-x86_64", "the virtual machine"),
         ("e2fsprogs", "mkfs.ext4", "its disk"),
-        ("mmdebstrap", "mmdebstrap", "a Debian with systemd for it"),
     ])?;
-    for suite in ["cgroups", "containers", "systemd"] {
+    // Not "systemd": an emulated machine's user manager now and then leaves a request unanswered for minutes.
+    for suite in ["cgroups", "containers"] {
         vm::run(&["--suite".into(), suite.into()]).map_err(|error| Failure::new(error.to_string()))?;
     }
     Ok(())
