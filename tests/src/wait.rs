@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 /// How long one command may take.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(50);
-/// How long something may take to settle after a command has returned.
-pub const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long something may take to settle after a command has returned: on a machine whose cores and disk are lent to
+/// others, ten seconds were not enough.
+pub const SETTLE_DEADLINE: Duration = Duration::from_secs(40);
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(5);
 
