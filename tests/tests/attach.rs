@@ -56,10 +56,16 @@ fn a_reader_that_stopped_reading_holds_nobody_up() {
         BUSYBOX,
         "sh",
         "-c",
-        "read go; yes $(printf %01000d 1) | head -c 4000000; echo; echo finished; sleep 1000",
+        "while read line && [ $line != go ]; do echo got $line; done; \
+         yes $(printf %01000d 1) | head -c 4000000; echo; echo finished; sleep 1000",
     ]);
     let stuck = host.call(["attach", "--no-stdin", "one"]).spawn();
     let mut other = host.call(["attach", "one"]).spawn();
+    // Stopped before it is attached, it might hold the database.
+    corten_tests::wait_until("it is attached", || {
+        other.write("again\n");
+        String::from_utf8_lossy(&stuck.so_far()).contains("got again").then_some(())
+    });
     corten_tests::wait_until("it is stopped", || {
         stuck.signal(Signal::STOP);
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", stuck.pid())).ok()?;
