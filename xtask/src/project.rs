@@ -1,10 +1,13 @@
 //! Where things are: the root of the work tree and what the build leaves in it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// The root of the work tree this xtask was built from.
+/// The root of the work tree that cargo runs this xtask for, else of the one it was built from: a work tree may have begun with
+/// a copy of another one's build, and would build and check that one.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ran_for =
+        std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|dir| dir.ends_with("xtask"));
+    let here = ran_for.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     here.parent().expect("xtask is a directory of the work tree").to_path_buf()
 }
 
