@@ -1,4 +1,4 @@
-//! What the prune commands share: the question before, the filters, and what is told after.
+//! What the prune commands share: their flags, the question before, the filters, and what is told after.
 
 use std::io::{BufRead as _, Write as _};
 
@@ -8,69 +8,63 @@ use corten_model::{Invalid, bytes};
 
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::filter::{self, Filters};
 use crate::timestamps;
 
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 1 << 10;
+/// Keys of `--filter` where age counts.
+pub const KEYS: [&str; 3] = ["until", "label", "label!"];
+/// Keys of `--filter` of volumes.
+pub const VOLUME_KEYS: [&str; 3] = ["label", "label!", "all"];
 
-/// Keys of `--filter`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keys {
-    /// `until`, `label`, `label!`.
-    UntilAndLabel,
-    /// `label`, `label!`, `all`.
-    LabelAndAll,
+/// The flags of every prune command.
+#[derive(clap::Args, Debug)]
+pub struct Flags {
+    /// Provide filter values (e.g. "label=KEY=VALUE", "label!=KEY", and but for volumes "until=24h")
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// Do not prompt for confirmation
+    #[arg(short, long)]
+    pub force: bool,
 }
 
-/// What `--filter` was given.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Filters {
-    /// What the engine compares.
-    pub filter: Filter,
-    /// `all=true` of volumes.
-    pub all: bool,
-}
-
-/// Parses the values of `--filter`.
-pub fn filters(texts: &[String], keys: Keys, now_unix_ns: i128) -> std::result::Result<Filters, Invalid> {
-    let mut parsed = Filters::default();
-    for text in texts {
-        let bad = |why: &str| Invalid::new("filter", text.as_str(), why);
-        let (key, value) = text.split_once('=').ok_or_else(|| bad("no `=`").hint("write `KEY=VALUE`"))?;
-        match (key.trim(), keys) {
-            ("label", _) => parsed.filter.labels.push(label(value).ok_or_else(|| bad("the label is empty"))?),
-            ("label!", _) => {
-                parsed.filter.without_labels.push(label(value).ok_or_else(|| bad("the label is empty"))?);
-            }
-            ("until", Keys::UntilAndLabel) => {
-                let until = timestamps::parse("time", value, now_unix_ns)?;
-                if parsed.filter.until_unix_ns.replace(until).is_some() {
-                    return Err(bad("`until` is there more than once"));
-                }
-            }
-            ("all", Keys::LabelAndAll) => match value {
-                "1" | "true" => parsed.all = true,
-                "0" | "false" => parsed.all = false,
-                _ => return Err(bad("neither true nor false")),
-            },
-            _ => {
-                let known = match keys {
-                    Keys::UntilAndLabel => "`until`, `label` and `label!`",
-                    Keys::LabelAndAll => "`label`, `label!` and `all`",
-                };
-                return Err(bad("there is no such filter here").hint(format!("there are {known}")));
-            }
-        }
+impl Flags {
+    /// What `--filter` was given, of these keys.
+    pub fn filters(&self, keys: &[&'static str]) -> Result<Filters> {
+        Ok(filter::parse(&self.filter, keys)?)
     }
-    Ok(parsed)
+
+    /// Tells what is about to go and asks, unless `--force` says yes.
+    pub fn are_confirmed(&self, warning: &str, caller: &mut Caller) -> Result<bool> {
+        Ok(self.force || is_confirmed(warning, caller)?)
+    }
 }
 
-fn label(text: &str) -> Option<Label> {
+/// What the engine compares.
+pub fn wanted(filters: &Filters, now_unix_ns: i128) -> std::result::Result<Filter, Invalid> {
+    let labels = |key: &str| -> std::result::Result<Vec<Label>, Invalid> {
+        filters.values(key).iter().map(|text| label(key, text)).collect()
+    };
+    let until_unix_ns = match filters.values("until") {
+        [] => None,
+        [one] => Some(timestamps::parse("time", one, now_unix_ns)?),
+        several => {
+            return Err(Invalid::new("filter", several.join(", "), "`until` is there more than once"));
+        }
+    };
+    Ok(Filter { until_unix_ns, labels: labels("label")?, without_labels: labels("label!")? })
+}
+
+fn label(filter: &str, text: &str) -> std::result::Result<Label, Invalid> {
     let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
-    (!key.is_empty()).then(|| Label { key: key.to_owned(), value: value.map(str::to_owned) })
+    if key.is_empty() {
+        return Err(Invalid::new("filter", format!("{filter}={text}"), "the label is empty"));
+    }
+    Ok(Label { key: key.to_owned(), value: value.map(str::to_owned) })
 }
 
-/// Tells what is about to go and asks. Only a `y` is a yes: silence is a no.
+/// Tells what is about to happen and asks. Only a `y` is a yes: silence is a no.
 pub fn is_confirmed(warning: &str, caller: &mut Caller) -> Result<bool> {
     write!(caller.out, "WARNING! {warning}\nAre you sure you want to continue? [y/N] ")?;
     caller.out.flush()?;
@@ -120,22 +114,23 @@ mod tests {
     #[test]
     fn filters_are_dockers() {
         let now = 1_000_000_000_000;
-        let parse = |texts: &[&str], keys| {
+        let parse = |texts: &[&str], keys: &[&'static str]| {
             let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-            filters(&texts, keys, now).ok()
+            let filters = filter::parse(&texts, keys).ok()?;
+            Some((wanted(&filters, now).ok()?, filters.flag("all").ok()?))
         };
-        let both = parse(&["until=10s", "label=a=b", "label!=c"], Keys::UntilAndLabel).unwrap();
-        assert_eq!(both.filter.until_unix_ns, Some(990_000_000_000));
-        assert_eq!(both.filter.labels, [Label { key: "a".into(), value: Some("b".into()) }]);
-        assert_eq!(both.filter.without_labels, [Label { key: "c".into(), value: None }]);
-        assert!(parse(&["all=1", "label=x"], Keys::LabelAndAll).unwrap().all);
+        let (both, _) = parse(&["until=10s", "label=a=b", "label!=c"], &KEYS).unwrap();
+        assert_eq!(both.until_unix_ns, Some(990_000_000_000));
+        assert_eq!(both.labels, [Label { key: "a".into(), value: Some("b".into()) }]);
+        assert_eq!(both.without_labels, [Label { key: "c".into(), value: None }]);
+        assert_eq!(parse(&["all=1", "label=x"], &VOLUME_KEYS).unwrap().1, Some(true));
         for bad in
             [&["until=1", "until=2"][..], &["until=never"], &["x=1"], &["label"], &["label="], &["all=1"]]
         {
-            assert_eq!(parse(bad, Keys::UntilAndLabel), None, "{bad:?}");
+            assert_eq!(parse(bad, &KEYS), None, "{bad:?}");
         }
-        assert_eq!(parse(&["until=1"], Keys::LabelAndAll), None);
-        assert_eq!(parse(&["all=maybe"], Keys::LabelAndAll), None);
+        assert_eq!(parse(&["until=1"], &VOLUME_KEYS), None);
+        assert_eq!(parse(&["all=maybe"], &VOLUME_KEYS), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use corten_engine::prune;
 
 use crate::caller::Caller;
 use crate::error::{Failure, Result};
-use crate::prune::{Keys, filters, image_line, is_confirmed, tell, total};
+use crate::prune::{Flags, KEYS, image_line, tell, total, wanted};
 use crate::timestamps;
 
 /// Remove unused data
@@ -14,12 +14,8 @@ pub struct Args {
     /// Remove all unused images not just dangling ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "until=24h", "label=KEY=VALUE", "label!=KEY")
-    #[arg(long, value_name = "FILTER")]
-    filter: Vec<String>,
-    /// Do not prompt for confirmation
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    flags: Flags,
     /// Prune anonymous volumes
     #[arg(long)]
     volumes: bool,
@@ -27,23 +23,23 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
-    let filters = filters(&args.filter, Keys::UntilAndLabel, timestamps::now_unix_ns())?;
-    if args.volumes && filters.filter.until_unix_ns.is_some() {
+    let filter = wanted(&args.flags.filters(&KEYS)?, timestamps::now_unix_ns())?;
+    if args.volumes && filter.until_unix_ns.is_some() {
         return Err(Failure::Conflict("the `until` filter and `--volumes`"));
     }
-    if !args.force && !is_confirmed(&warning(&args), caller)? {
+    if !args.flags.are_confirmed(&warning(&args), caller)? {
         return Ok(0);
     }
     let mut engine = caller.engine()?;
-    let containers = prune::containers(&mut engine, &filters.filter)?;
+    let containers = prune::containers(&mut engine, &filter)?;
     tell("Deleted Containers", &containers, String::clone, caller)?;
     let mut reclaimed_bytes = containers.reclaimed_bytes;
     if args.volumes {
-        let volumes = prune::volumes(&mut engine, false, &filters.filter)?;
+        let volumes = prune::volumes(&mut engine, false, &filter)?;
         tell("Deleted Volumes", &volumes, String::clone, caller)?;
         reclaimed_bytes += volumes.reclaimed_bytes;
     }
-    let images = prune::images(&mut engine, args.all, &filters.filter)?;
+    let images = prune::images(&mut engine, args.all, &filter)?;
     tell("Deleted Images", &images, image_line, caller)?;
     total(reclaimed_bytes + images.reclaimed_bytes, caller)
 }
@@ -57,9 +53,9 @@ fn warning(args: &Args) -> String {
         true => "  - all images without at least one container associated to them\n",
         false => "  - all dangling images\n",
     });
-    if !args.filter.is_empty() {
+    if !args.flags.filter.is_empty() {
         text.push_str("\n  Items to be pruned will be filtered with:\n");
-        for filter in &args.filter {
+        for filter in &args.flags.filter {
             text.push_str(&format!("  - {filter}\n"));
         }
     }
@@ -72,7 +68,8 @@ mod tests {
 
     #[test]
     fn what_goes_is_told_before() {
-        let args = Args { all: true, filter: vec!["label=a".into()], force: false, volumes: true };
+        let args =
+            Args { all: true, flags: Flags { filter: vec!["label=a".into()], force: false }, volumes: true };
         let expected = "\
 This will remove:
   - all stopped containers
