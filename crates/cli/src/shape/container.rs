@@ -1,7 +1,7 @@
 //! The shape of Docker's `GET /containers/{id}/json`.
 
 use super::Shape::{Any, Bool, Int, List, Map, Pointer, Struct, Text};
-use super::{EMPTY_MAP, HEALTHCHECK, Member, Shape, TEXT_MAP, TEXTS, member, renamed};
+use super::{EMPTY_MAP, HEALTHCHECK, Shape, TEXT_MAP, TEXTS, member, renamed};
 
 /// One container.
 pub const CONTAINER: Shape = Struct(
@@ -166,10 +166,10 @@ const HOST_CONFIG: Shape = Struct(
         member("CgroupParent", Text),
         member("BlkioWeight", Int),
         member("BlkioWeightDevice", List("[]*blkiodev.WeightDevice", &Any)),
-        member("BlkioDeviceReadBps", List("[]*blkiodev.ThrottleDevice", &Any)),
-        member("BlkioDeviceWriteBps", List("[]*blkiodev.ThrottleDevice", &Any)),
-        member("BlkioDeviceReadIOps", List("[]*blkiodev.ThrottleDevice", &Any)),
-        member("BlkioDeviceWriteIOps", List("[]*blkiodev.ThrottleDevice", &Any)),
+        member("BlkioDeviceReadBps", THROTTLES),
+        member("BlkioDeviceWriteBps", THROTTLES),
+        member("BlkioDeviceReadIOps", THROTTLES),
+        member("BlkioDeviceWriteIOps", THROTTLES),
         renamed("CPUPeriod", "CpuPeriod", Int),
         renamed("CPUQuota", "CpuQuota", Int),
         renamed("CPURealtimePeriod", "CpuRealtimePeriod", Int),
@@ -196,6 +196,8 @@ const HOST_CONFIG: Shape = Struct(
     ],
 );
 
+const THROTTLES: Shape = List("[]*blkiodev.ThrottleDevice", &Any);
+
 const RESTART_POLICY: Shape =
     Struct("container.RestartPolicy", &[member("Name", Text), member("MaximumRetryCount", Int)]);
 
@@ -207,6 +209,8 @@ const DEVICE: Shape = Struct(
 const ULIMIT: Shape =
     Struct("*container.Ulimit", &[member("Name", Text), member("Hard", Int), member("Soft", Int)]);
 
+const ADDRESSES: Shape = List("[]network.Address", &Any);
+
 const NETWORK_SETTINGS: Shape = Struct(
     "*container.NetworkSettings",
     &[
@@ -217,8 +221,8 @@ const NETWORK_SETTINGS: Shape = Struct(
         member("HairpinMode", Bool),
         member("LinkLocalIPv6Address", Text),
         member("LinkLocalIPv6PrefixLen", Int),
-        member("SecondaryIPAddresses", List("[]network.Address", &Any)),
-        member("SecondaryIPv6Addresses", List("[]network.Address", &Any)),
+        member("SecondaryIPAddresses", ADDRESSES),
+        member("SecondaryIPv6Addresses", ADDRESSES),
         member("EndpointID", Text),
         member("Gateway", Text),
         member("GlobalIPv6Address", Text),
@@ -234,21 +238,23 @@ const NETWORK_SETTINGS: Shape = Struct(
     ],
 );
 
-const ENDPOINT_MEMBERS: &[Member] = &[
-    member("IPAMConfig", Any),
-    member("Links", TEXTS),
-    member("Aliases", TEXTS),
-    member("MacAddress", Text),
-    member("DriverOpts", TEXT_MAP),
-    member("GwPriority", Int),
-    member("NetworkID", Text),
-    member("EndpointID", Text),
-    member("Gateway", Text),
-    member("IPAddress", Text),
-    member("IPPrefixLen", Int),
-    member("IPv6Gateway", Text),
-    member("GlobalIPv6Address", Text),
-    member("GlobalIPv6PrefixLen", Int),
-    member("DNSNames", TEXTS),
-];
-const ENDPOINT: Shape = Struct("*network.EndpointSettings", ENDPOINT_MEMBERS);
+const ENDPOINT: Shape = Struct(
+    "*network.EndpointSettings",
+    &[
+        member("IPAMConfig", Any),
+        member("Links", TEXTS),
+        member("Aliases", TEXTS),
+        member("MacAddress", Text),
+        member("DriverOpts", TEXT_MAP),
+        member("GwPriority", Int),
+        member("NetworkID", Text),
+        member("EndpointID", Text),
+        member("Gateway", Text),
+        member("IPAddress", Text),
+        member("IPPrefixLen", Int),
+        member("IPv6Gateway", Text),
+        member("GlobalIPv6Address", Text),
+        member("GlobalIPv6PrefixLen", Int),
+        member("DNSNames", TEXTS),
+    ],
+);
