@@ -114,8 +114,17 @@ fn hosts_that_cant_be_used_are_said() {
     };
     check("DOCKER_HOST", "unix:///var/run/docker.sock", &["of DOCKER_HOST", "no daemon", "hint: unset it"]);
     check("CORTEN_HOST", "tcp://box:2375", &["of CORTEN_HOST", "nothing listens on a port"]);
+    check("DOCKER_HOST", "tcp://1.2.3.4:2376", &["of DOCKER_HOST", "nothing listens on a port"]);
+    check(
+        "DOCKER_CONTEXT",
+        "desktop",
+        &["`desktop`, which DOCKER_CONTEXT names", "corten context import desktop -"],
+    );
     check("CORTEN_CONTEXT", "none", &["no such context: `none`", "context ls"]);
     host.call(["ps"]).env("DOCKER_HOST", "tcp://x").env("CORTEN_HOST", "local").output().success();
+    // Docker's precedence: a host of the environment goes before a context of the environment, `default` is here.
+    host.call(["ps"]).env("DOCKER_CONTEXT", "none").env("DOCKER_HOST", "local").output().success();
+    host.call(["ps"]).env("DOCKER_CONTEXT", "default").output().success();
     host.run(["-H", "ssh://-oProxyCommand=x", "ps"]).fails(125).stderr_has("dash");
     host.run(["-H", "ssh://x", "--context", "y", "ps"]).fails(125).stderr_has("conflicting options");
     let empty = host.directory("empty");

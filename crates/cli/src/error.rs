@@ -77,6 +77,9 @@ pub enum Failure {
     /// No such context.
     #[error("no such context: `{0}`")]
     NoSuchContext(String),
+    /// A context of Docker's that isn't one here.
+    #[error("no such context: `{0}`, which DOCKER_CONTEXT names")]
+    DockersContext(String),
     /// A context that can't be kept, changed or removed.
     #[error("context `{name}`: {why}")]
     Context {
@@ -216,6 +219,9 @@ impl Failure {
                 Some("unset it, or set `CORTEN_HOST=local` to work here".into())
             }
             Failure::NoSsh(_) => Some("hosts are reached with OpenSSH's client: install it".into()),
+            Failure::DockersContext(name) => Some(format!(
+                "unset it, or bring it here: `docker context export {name} - | corten context import {name} -`"
+            )),
             Failure::NoSuchContext(_) => Some("`corten context ls` lists them".into()),
             Failure::Lost(name) => Some(format!(
                 "it may be running still: `corten ps` tells, `corten logs {name}` has its output"

@@ -73,6 +73,12 @@ pub fn chosen(caller: &Caller) -> Result<Chosen> {
     if let Some(host) = set("DOCKER_HOST") {
         return by_host("DOCKER_HOST", &host);
     }
+    if let Some(name) = set("DOCKER_CONTEXT") {
+        return by_name(Some("DOCKER_CONTEXT"), &name).map_err(|failure| match failure {
+            Failure::NoSuchContext(name) => Failure::DockersContext(name),
+            other => other,
+        });
+    }
     match Contexts::of(caller)?.current()? {
         Some(name) => by_name(None, &name),
         None => Ok(here()),
