@@ -148,9 +148,12 @@ pub(crate) fn resolve(engine: &mut Engine, target: &str) -> Result<Container> {
         other => other,
     };
     let mut found = found.map_err(|error| broken(error.into()))?;
-    match (found.pop(), found.pop()) {
-        (Some(container), None) => Ok(container),
-        (None, _) => Err(Error::NoSuch { what: "container", name: target.to_owned() }),
-        (Some(_), Some(_)) => Err(Error::Ambiguous { what: "container", prefix: target.to_owned() }),
+    match found.len() {
+        0 => Err(Error::NoSuch { what: "container", name: target.to_owned() }),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let matches = found.iter().map(|c| format!("{} ({})", c.id.short(), c.name)).collect();
+            Err(Error::Ambiguous { what: "container", prefix: target.to_owned(), matches })
+        }
     }
 }

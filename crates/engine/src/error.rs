@@ -26,12 +26,14 @@ pub enum Error {
         name: String,
     },
     /// A prefix that several objects have.
-    #[error("several {what}s have an id that begins with `{prefix}`")]
+    #[error("multiple {what} IDs found with provided prefix `{prefix}`: {}", several(.matches))]
     Ambiguous {
         /// `container`, `image`.
         what: &'static str,
         /// What was typed.
         prefix: String,
+        /// What it can mean, id and name, [`MATCHES_MAX`] at most.
+        matches: Vec<String>,
     },
     /// A name that another container has.
     #[error("the name `{name}` is in use by container {by}")]
@@ -167,6 +169,16 @@ pub enum Error {
     },
 }
 
+/// How many of the objects that a prefix can mean are looked up; all but the last are told.
+pub const MATCHES_MAX: usize = 6;
+
+fn several(matches: &[String]) -> String {
+    match matches.len() {
+        ..MATCHES_MAX => matches.join(", "),
+        _ => format!("{} and others", matches[..MATCHES_MAX - 1].join(", ")),
+    }
+}
+
 impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
@@ -210,7 +222,7 @@ impl Error {
             )),
             Error::NoSuch { what: "container", .. } => Some("`corten ps -a` lists them".into()),
             Error::NoSuch { .. } => Some("`corten volume ls` lists them".into()),
-            Error::Ambiguous { .. } => Some("type more digits".into()),
+            Error::Ambiguous { .. } => Some("type more digits, or the name".into()),
             Error::NameInUse { name, .. } => {
                 Some(format!("remove it (`corten rm {name}`) or choose another `--name`"))
             }

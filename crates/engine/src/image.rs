@@ -93,15 +93,26 @@ pub(crate) fn resolve(engine: &mut Engine, target: &str) -> Result<Image> {
     }
     let digits = target.strip_prefix("sha256:").unwrap_or(target);
     let mut found = images::by_prefix(engine.database()?.read(), digits)?;
-    match (found.pop(), found.pop()) {
-        (Some(image), None) => Ok(image),
-        (Some(_), Some(_)) => Err(Error::Ambiguous { what: "image", prefix: target.to_owned() }),
-        (None, _) => {
+    match found.len() {
+        0 => {
             // A name that can't be one says what is wrong with it.
             target.parse::<Reference>()?;
             Err(Error::NoSuch { what: "image", name: target.to_owned() })
         }
+        1 => Ok(found.remove(0)),
+        _ => {
+            let connection = engine.database()?.read();
+            let matches =
+                found.iter().map(|image| with_name(connection, &image.id)).collect::<Result<_>>()?;
+            Err(Error::Ambiguous { what: "image", prefix: target.to_owned(), matches })
+        }
     }
+}
+
+/// An image as a person tells it from others: its short id, and a name if it has one.
+fn with_name(connection: &Connection, id: &Digest) -> Result<String> {
+    let name = tags::of_image(connection, id)?.first().map(|tag| format!(" ({})", tag.reference.familiar()));
+    Ok(format!("{}{}", id.short(), name.unwrap_or_default()))
 }
 
 /// The image that works on a machine with no network: one layer, made from this binary.

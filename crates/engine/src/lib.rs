@@ -33,5 +33,5 @@ pub mod timings;
 pub mod volume;
 
 pub use engine::Engine;
-pub use error::{Error, Result};
+pub use error::{Error, MATCHES_MAX, Result};
 pub use roots::Roots;

@@ -1,7 +1,7 @@
 //! What the filters of `ps` mean.
 
 use corten_engine::container::{self, Details, ListFilter, Summary};
-use corten_engine::{Engine, image};
+use corten_engine::{Engine, Error, MATCHES_MAX, image};
 use corten_model::state::Status;
 use corten_model::{Digest, Invalid};
 
@@ -115,15 +115,7 @@ impl Wanted {
 
     /// Those that were made before, or since, the named ones.
     fn between(&self, summaries: Vec<Summary>) -> Result<Vec<Summary>> {
-        let place = |target: &String| {
-            let target = target.strip_prefix('/').unwrap_or(target);
-            let named = summaries.iter().position(|summary| summary.name.as_str() == target);
-            let known =
-                || summaries.iter().position(|s| !target.is_empty() && s.id.as_str().starts_with(target));
-            named
-                .or_else(known)
-                .ok_or_else(|| corten_engine::Error::NoSuch { what: "container", name: target.to_owned() })
-        };
+        let place = |target: &String| place(&summaries, target);
         // The newest come first.
         let mut range = 0..summaries.len();
         for target in self.filters.values("before") {
@@ -170,6 +162,26 @@ impl Wanted {
         self.filters.takes("network", &details.network)
             && (!self.filters.has("volume") || self.filters.values("volume").iter().any(mounted))
             && (!self.filters.has("expose") || self.exposed.iter().any(exposes))
+    }
+}
+
+/// Where the container stands that `target` means: a name, an id or a prefix of one.
+fn place(summaries: &[Summary], target: &str) -> Result<usize> {
+    let target = target.strip_prefix('/').unwrap_or(target);
+    if let Some(named) = summaries.iter().position(|summary| summary.name.as_str() == target) {
+        return Ok(named);
+    }
+    let begins =
+        |(_, summary): &(usize, &Summary)| !target.is_empty() && summary.id.as_str().starts_with(target);
+    let found: Vec<_> = summaries.iter().enumerate().filter(begins).take(MATCHES_MAX).collect();
+    let prefix = target.to_owned();
+    match found.as_slice() {
+        [] => Err(Error::NoSuch { what: "container", name: prefix }.into()),
+        [(index, _)] => Ok(*index),
+        several => {
+            let matches = several.iter().map(|(_, s)| format!("{} ({})", s.id.short(), s.name)).collect();
+            Err(Error::Ambiguous { what: "container", prefix, matches }.into())
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use corten_model::{ContainerId, Digest, ExecId, Name, SandboxId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Error, Result, doing};
+use crate::error::MATCHES_MAX;
 
 /// Execs of a container that are remembered after their end: health checks would make thousands a day.
 const EXECS_KEPT: i64 = 100;
@@ -201,7 +202,7 @@ pub fn matching(connection: &Connection, target: &str) -> Result<Vec<Container>>
     if target.is_empty() || !corten_model::id::is_hex(target) {
         return Ok(Vec::new());
     }
-    let query = format!("SELECT {COLUMNS} FROM containers WHERE id >= ?1 AND id < ?2 LIMIT 2");
+    let query = format!("SELECT {COLUMNS} FROM containers WHERE id >= ?1 AND id < ?2 LIMIT {MATCHES_MAX}");
     let mut statement = doing("look a container up", connection.prepare(&query))?;
     let rows = doing("look a container up", statement.query_map(params![target, format!("{target}g")], raw))?;
     rows.map(|row| parse(doing("look a container up", row)?)).collect()

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Result, doing, tags};
+use crate::error::MATCHES_MAX;
 
 /// A layer of an image, lowest first in [`Image::layers`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +120,7 @@ pub fn by_prefix(connection: &Connection, prefix: &str) -> Result<Vec<Image>> {
     if prefix.is_empty() || !corten_model::id::is_hex(prefix) {
         return Ok(Vec::new());
     }
-    let query = format!("SELECT {COLUMNS} FROM images WHERE id >= ?1 AND id < ?2 LIMIT 2");
+    let query = format!("SELECT {COLUMNS} FROM images WHERE id >= ?1 AND id < ?2 LIMIT {MATCHES_MAX}");
     let from = format!("sha256:{prefix}");
     let mut statement = doing("look an image up", connection.prepare(&query))?;
     let rows = doing("look an image up", statement.query_map(params![from, format!("{from}g")], raw))?;
