@@ -19,6 +19,7 @@ use corten_model::{Invalid, Name, bytes};
 
 use crate::error::{Failure, Result};
 use crate::key_values::{self, Lookup};
+use crate::parse::boolean;
 use crate::resource_flags::{FixedResourceFlags, ResourceFlags, online_cpus};
 
 // No doc comment: clap would take it for the help of the command that these flags are part of.
@@ -37,8 +38,8 @@ pub struct ContainerFlags {
     #[arg(long)]
     rm: bool,
     /// Run an init inside the container that forwards signals and reaps processes
-    #[arg(long)]
-    init: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    init: Option<bool>,
     /// Overwrite the default ENTRYPOINT of the image
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
@@ -314,7 +315,8 @@ mod tests {
     fn each_flag_asks_for_one_thing() {
         check(&[], |_| {});
         check(&["-it", "--rm", "--init", "--read-only"], |c| {
-            (c.tty, c.open_stdin, c.auto_remove, c.init, c.read_only) = (true, true, true, true, true);
+            (c.tty, c.open_stdin, c.auto_remove, c.read_only) = (true, true, true, true);
+            c.init = Some(true);
         });
         check(&["--rm=false"], |_| {});
         check(&["-e", "A=1", "-e", "HOME", "-e", "NO"], |c| {

@@ -43,6 +43,10 @@ pub struct Config {
     pub log: LogLimits,
     /// `container.…`.
     pub container: ContainerDefaults,
+    /// `gc.…`.
+    pub gc: Collection,
+    /// `events.max_count`.
+    pub events_max: u32,
     /// `layers.…`.
     pub layers: corten_storage::Limits,
     /// `userns.range`: the host ids that containers of root get ranges of.
@@ -66,6 +70,19 @@ pub struct ContainerDefaults {
     pub seccomp_profile: Option<PathBuf>,
     /// `container.no_new_privileges`.
     pub no_new_privileges: bool,
+    /// `container.init`.
+    pub init: bool,
+}
+
+/// When what nobody uses goes by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Collection {
+    /// `gc.automatic`.
+    pub automatic: bool,
+    /// `gc.every_days`; 0 is never.
+    pub every_days: u32,
+    /// `gc.unnamed_days`.
+    pub unnamed_days: u32,
 }
 
 impl Default for Config {
@@ -83,7 +100,10 @@ impl Default for Config {
                 env: Vec::new(),
                 seccomp_profile: None,
                 no_new_privileges: false,
+                init: false,
             },
+            gc: Collection { automatic: true, every_days: 7, unnamed_days: 7 },
+            events_max: 10_000,
             layers: corten_storage::Limits::default(),
             userns_range: crate::db::sandboxes::POOL,
         }
@@ -276,6 +296,17 @@ impl Settings {
     /// Those of nobody's files: a user without a home has none.
     pub fn without_files() -> Self {
         Self { places: None, config: Arc::default() }
+    }
+
+    /// Those of a file that somebody named, or of the directory of the usual ones: as [`Settings::path`] has it.
+    pub fn of_path(path: PathBuf) -> Self {
+        Self::at(if path.is_dir() { Places::of_directory(&path) } else { Places::of_file(path) })
+    }
+
+    /// What [`Settings::of_path`] makes the same settings of in another process.
+    pub fn path(&self) -> Option<&Path> {
+        let places = self.places.as_ref()?;
+        if places.must_exist { Some(&places.file) } else { places.file.parent().filter(|dir| dir.is_dir()) }
     }
 
     /// Where the files are.

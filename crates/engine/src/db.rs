@@ -221,14 +221,16 @@ pub fn wants_checkpoint(data: &Path) -> bool {
     std::fs::metadata(data.join("corten.db-wal")).is_ok_and(|m| m.len() > CHECKPOINT_FRAMES * FRAME_BYTES)
 }
 
-/// Folds the write-ahead log into the database, unless somebody else does it right now.
-pub fn checkpoint(data: &Path) -> Result<()> {
+/// Folds the write-ahead log into the database, with the newest `events_max` events and no older ones, unless somebody
+/// else does it right now.
+pub fn checkpoint(data: &Path, events_max: u32) -> Result<()> {
     let lock = File::create(data.join("checkpoint.lock"));
     let Ok(lock) = lock else { return Ok(()) };
     if lock.try_lock().is_err() {
         return Ok(());
     }
-    let database = Database::open(data)?;
+    let mut database = Database::open(data)?;
+    database.write(|transaction| events::forget_old(transaction, events_max))?;
     doing("shorten the wait of a checkpoint", database.connection.busy_timeout(Duration::ZERO))?;
     doing("checkpoint", database.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
 }

@@ -142,11 +142,14 @@ impl Engine {
 impl Drop for Engine {
     /// A command that leaves a long log or garbage behind has it seen to, by a process that nobody waits for.
     fn drop(&mut self) {
-        let garbage = self.garbage && crate::gc::is_wanted(self).unwrap_or(false);
-        if garbage || self.database.is_some() && crate::db::wants_checkpoint(&self.roots.data) {
+        let automatic = |engine: &Self| engine.config().is_ok_and(|config| config.gc.automatic);
+        let garbage = self.garbage && automatic(self) && crate::gc::is_wanted(self).unwrap_or(false);
+        // Who doesn't know where the configuration is, doesn't know whether it wants this.
+        let due = self.database.is_some() && self.settings.places().is_some() && crate::gc::is_due(self);
+        if garbage || due || self.database.is_some() && crate::db::wants_checkpoint(&self.roots.data) {
             // One that can't be spawned is spawned by a later command.
-            let task = if garbage { Task::Collect } else { Task::Checkpoint };
-            let _ = crate::janitor::spawn(task, &self.roots);
+            let task = if garbage || due { Task::Collect } else { Task::Checkpoint };
+            let _ = crate::janitor::spawn(task, &self.roots, &self.settings);
         }
     }
 }

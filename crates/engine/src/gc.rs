@@ -20,8 +20,10 @@ use crate::db::{containers, events, images, leases, tags};
 use crate::keeper::places;
 use crate::{Engine, Result, Roots, inside, journal};
 
-/// How long an image stays after its last name and its last container went.
-const UNNAMED_NS: i64 = 7 * 24 * 3600 * 1_000_000_000;
+/// A day.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The file below the data root whose time is that of the last collection.
+const STAMP: &str = "collected.lock";
 /// A container's directory that is younger may belong to a removal that is under way.
 const TIDYING: Duration = Duration::from_secs(600);
 
@@ -31,7 +33,30 @@ pub fn collect(engine: &mut Engine) -> Result<Vec<Digest>> {
     let alone = engine.store().alone().ok();
     let forgotten = forget(engine, alone.is_some())?;
     sweep(engine, alone)?;
+    stamp(engine.roots());
     Ok(forgotten)
+}
+
+/// Notes that there was a collection just now.
+fn stamp(roots: &Roots) {
+    // Without it the next command comes back to it, no more.
+    let _ = std::fs::write(roots.data.join(STAMP), "");
+}
+
+/// Whether the last collection is so long ago that there should be one without cause. A store begins with its first day.
+pub(crate) fn is_due(engine: &Engine) -> bool {
+    let written = std::fs::metadata(engine.roots().data.join(STAMP)).and_then(|stamp| stamp.modified());
+    let Ok(written) = written else {
+        stamp(engine.roots());
+        return false;
+    };
+    let age = SystemTime::now().duration_since(written).unwrap_or_default();
+    // The configuration isn't read for less.
+    age >= DAY
+        && engine.config().is_ok_and(|config| {
+            let gc = config.gc;
+            gc.automatic && gc.every_days > 0 && age >= DAY * gc.every_days
+        })
 }
 
 /// Removes from the disk what no row and no lease names.
@@ -93,6 +118,7 @@ fn forget(engine: &mut Engine, alone: bool) -> Result<Vec<Digest>> {
         return Ok(Vec::new());
     }
     let now_ns = journal::now_ns();
+    let grace_ns = (DAY * engine.config()?.gc.unnamed_days).as_nanos() as i64;
     let due = |u: &leases::Unreached| u.expires_ns.is_some_and(|expires_ns| expires_ns <= now_ns);
     let forgotten = engine.database()?.write_durably(|transaction| -> Result<Vec<Digest>> {
         leases::remove_work(transaction, (!alone).then_some(now_ns))?;
@@ -103,7 +129,7 @@ fn forget(engine: &mut Engine, alone: bool) -> Result<Vec<Digest>> {
                 forget_image(transaction, &unreached.image, now_ns)?;
                 forgotten.push(unreached.image);
             } else if unreached.expires_ns.is_none() {
-                leases::insert_unnamed(transaction, &unreached.image, now_ns, now_ns + UNNAMED_NS)?;
+                leases::insert_unnamed(transaction, &unreached.image, now_ns, now_ns + grace_ns)?;
             }
         }
         leases::remove_needless(transaction)?;
@@ -152,6 +178,9 @@ mod tests {
     use crate::db::tags::Tag;
     use crate::image::{self, ImportRequest, RemoveOptions};
     use crate::lease::{self, Ref};
+
+    /// As long as an image stays that has lost its last name.
+    const UNNAMED_NS: i64 = 7 * 24 * 3600 * 1_000_000_000;
 
     struct World {
         engine: Engine,
@@ -212,6 +241,20 @@ mod tests {
         assert_eq!((world.layers(), world.engine.store().blobs().list().unwrap().len()), (1, 2));
         assert_eq!(image::list(&mut world.engine).unwrap()[0].id, second);
         assert!(!is_wanted(&mut world.engine).unwrap());
+    }
+
+    #[test]
+    fn a_collection_is_due_when_the_last_one_is_a_week_ago() {
+        let world = World::new();
+        assert!(!is_due(&world.engine), "the first look starts the clock");
+        let stamp = std::fs::File::options().write(true).open(world.engine.roots().data.join(STAMP)).unwrap();
+        let check = |days: u32, expected: bool| {
+            stamp.set_modified(SystemTime::now() - DAY * days - Duration::from_secs(60)).unwrap();
+            assert_eq!(is_due(&world.engine), expected, "{days}");
+        };
+        check(0, false);
+        check(6, false);
+        check(7, true);
     }
 
     #[test]

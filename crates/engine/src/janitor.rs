@@ -12,6 +12,8 @@ pub const PERSONALITY: &str = "corten-janitor";
 const DATA: &str = "CORTEN_ROOT";
 /// The environment variable with the run root.
 const RUN: &str = "CORTEN_RUN_ROOT";
+/// The environment variable with the configuration, if there is one.
+const CONFIG: &str = "CORTEN_CONFIG";
 /// The environment variable with what is to be done.
 const TASK: &str = "CORTEN_JANITOR";
 
@@ -31,10 +33,12 @@ const TASKS: [(Task, &str); 3] =
     [(Task::Checkpoint, "checkpoint"), (Task::Fold, "fold"), (Task::Collect, "collect")];
 
 /// Starts a janitor; nobody waits for it.
-pub fn spawn(task: Task, roots: &Roots) -> io::Result<()> {
+pub fn spawn(task: Task, roots: &Roots, settings: &Settings) -> io::Result<()> {
     let word = TASKS.iter().find(|(known, _)| *known == task).map_or("", |(_, word)| word);
     let mut environment = vec![(TASK, word.to_owned())];
-    for (name, path) in [(DATA, &roots.data), (RUN, &roots.run)] {
+    let paths = [(DATA, Some(roots.data.as_path())), (RUN, Some(&roots.run)), (CONFIG, settings.path())];
+    for (name, path) in paths {
+        let Some(path) = path else { continue };
         environment.push((name, path.to_str().ok_or(io::ErrorKind::InvalidInput)?.to_owned()));
     }
     environment.extend(crate::steps::chosen().map(|step| ("CORTEN_STOP_AT", step.to_owned())));
@@ -47,16 +51,17 @@ pub fn main(variable: impl Fn(&str) -> Option<PathBuf>) -> u8 {
     let task = TASKS.iter().find(|(_, known)| word.as_deref().is_some_and(|word| word.as_os_str() == *known));
     let (Some((task, _)), Some(data), Some(run)) = (task, variable(DATA), variable(RUN)) else { return 1 };
     // What fails here is done by a later command.
-    work(*task, Roots { data, run }).is_err().into()
+    let settings = variable(CONFIG).map_or_else(Settings::without_files, Settings::of_path);
+    work(*task, Roots { data, run }, settings).is_err().into()
 }
 
-fn work(task: Task, roots: Roots) -> Result<()> {
-    let open = |roots| Engine::open(roots, Settings::without_files());
+fn work(task: Task, roots: Roots, settings: Settings) -> Result<()> {
+    let open = |roots| Engine::open(roots, settings.clone());
     if task == Task::Fold {
         return open(roots)?.fold_marked();
     }
     if db::wants_checkpoint(&roots.data) {
-        db::checkpoint(&roots.data)?;
+        db::checkpoint(&roots.data, settings.config()?.events_max)?;
     }
     if task == Task::Collect {
         gc::collect(&mut open(roots)?)?;

@@ -48,8 +48,8 @@ pub struct ContainerConfig {
     pub attach: bool,
     /// `--rm`.
     pub auto_remove: bool,
-    /// `--init`.
-    pub init: bool,
+    /// `--init`, or `--init=false`; absent: neither.
+    pub init: Option<bool>,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
     /// `-v`, `--mount`, `--tmpfs`.
@@ -108,7 +108,7 @@ impl Default for ContainerConfig {
             open_stdin: false,
             attach: true,
             auto_remove: false,
-            init: false,
+            init: None,
             labels: BTreeMap::new(),
             mounts: Vec::new(),
             read_only: false,

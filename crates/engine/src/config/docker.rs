@@ -96,7 +96,7 @@ const TABLE: &[(&str, Means)] = &[
     ("http-proxy", Nothing(NO_REGISTRY)),
     ("https-proxy", Nothing(NO_REGISTRY)),
     ("icc", Nothing(NO_BRIDGE)),
-    ("init", Nothing("`--init` is asked for by each container")),
+    ("init", Ours("container.init", word)),
     ("init-path", Nothing("the init is built in")),
     ("insecure-registries", Nothing(NO_REGISTRY)),
     ("ip", Nothing("there are no published ports yet")),

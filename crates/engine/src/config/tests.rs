@@ -53,6 +53,11 @@ fn what_is_set_is_what_is_got() {
     check("container.env = ['A=b']", "container.env", "A=b");
     check("container.seccomp_profile = '/p'", "container.seccomp_profile", "/p");
     check("container.no_new_privileges = true", "container.no_new_privileges", "true");
+    check("container.init = true", "container.init", "true");
+    check("events.max_count = 100", "events.max_count", "100");
+    check("gc.automatic = false", "gc.automatic", "false");
+    check("gc.every_days = 0", "gc.every_days", "0");
+    check("gc.unnamed_days = 30", "gc.unnamed_days", "30");
     check("layers.max_entries = 5", "layers.max_entries", "5");
     check("layers.max_size = '2m'", "layers.max_size", "2m");
     check("layers.max_archive_size = '3m'", "layers.max_archive_size", "3m");

@@ -320,7 +320,7 @@ fn plan(
             read_only: false,
         },
         join,
-        init: config.init,
+        init: config.init == Some(true),
         open_stdin: config.open_stdin,
         seccomp: spec::seccomp(config, profile),
         auto_remove: config.auto_remove,

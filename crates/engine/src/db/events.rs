@@ -7,9 +7,6 @@ use rusqlite::{Connection, params};
 use super::containers::Container;
 use super::{Error, Result, doing};
 
-/// Events that are kept; the oldest beyond it go as new ones come.
-const KEPT: i64 = 10_000;
-
 /// Records that `action` happened to the `kind` of object named `object`.
 pub fn record(
     connection: &Connection,
@@ -24,11 +21,13 @@ pub fn record(
     let values = params![time_ns, kind, action, object, attributes];
     let recorded = || connection.prepare_cached(insert)?.execute(values);
     doing("record an event", recorded())?;
-    let seq = connection.last_insert_rowid();
-    if seq % 64 == 0 {
-        doing("drop old events", connection.execute("DELETE FROM events WHERE seq <= ?1", [seq - KEPT]))?;
-    }
     Ok(())
+}
+
+/// Forgets all but the newest `kept` events.
+pub fn forget_old(connection: &Connection, kept: u32) -> Result<()> {
+    let forget = "DELETE FROM events WHERE seq <= (SELECT coalesce(max(seq), 0) FROM events) - ?1";
+    doing("forget old events", connection.execute(forget, [kept])).map(drop)
 }
 
 /// One event.
@@ -107,14 +106,15 @@ mod tests {
     fn the_oldest_events_go() {
         let dir = tempfile::tempdir().unwrap();
         let mut database = Database::open(dir.path()).unwrap();
-        let over = KEPT + 500;
-        database
-            .write(|t| (0..over).try_for_each(|n| record(t, n, "container", "start", "x", &BTreeMap::new())))
-            .unwrap();
+        let (kept, over) = (100, 600);
+        let record_one = |t: &Connection, n| record(t, n, "container", "start", "x", &BTreeMap::new());
+        database.write(|t| (0..over).try_for_each(|n| record_one(t, n))).unwrap();
+        forget_old(database.read(), kept).unwrap();
         let query = "SELECT count(*), max(time_ns) FROM events";
         let (count, newest): (i64, i64) =
             database.read().query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        assert!((KEPT..KEPT + 64).contains(&count), "{count}");
-        assert_eq!(newest, over - 1);
+        assert_eq!((count, newest), (i64::from(kept), over - 1));
+        database.write(|t| record_one(t, over)).unwrap();
+        assert_eq!(super::newest(database.read()).unwrap(), over + 1, "no number is given twice");
     }
 }

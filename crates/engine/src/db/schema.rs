@@ -59,7 +59,7 @@ mod tests {
         drop(Database::open(dir.path()).unwrap());
         let wal = dir.path().join("corten.db-wal");
         assert!(std::fs::metadata(&wal).unwrap().len() > 0);
-        super::super::checkpoint(dir.path()).unwrap();
+        super::super::checkpoint(dir.path(), 10).unwrap();
         assert_eq!(std::fs::metadata(&wal).unwrap().len(), 0);
     }
 

@@ -15,6 +15,7 @@ use super::protocol::Kind;
 use super::slots::Key;
 use super::{Keeper, REAP_TIMEOUT, SETTLE_TIMEOUT, Source, places, start};
 use crate::Roots;
+use crate::config::Settings;
 use crate::janitor::{self, Task};
 use crate::journal::Event;
 use crate::logs::Stream;
@@ -219,7 +220,7 @@ impl Keeper {
             if !self.settled && dir.exists() {
                 // If it can't be spawned, the next command does its work.
                 let roots = Roots { data: request.data.clone(), run: request.run.clone() };
-                let _ = janitor::spawn(Task::Fold, &roots);
+                let _ = janitor::spawn(Task::Fold, &roots, &Settings::without_files());
             }
         }
     }
