@@ -14,6 +14,7 @@ mod hello;
 mod import;
 mod load;
 mod manifest;
+pub mod registry;
 mod save;
 mod words;
 
