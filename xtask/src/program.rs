@@ -21,7 +21,14 @@ impl Program {
     /// The cargo that runs us.
     pub fn cargo() -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        Self::new(cargo).directory(&crate::project::root())
+        let mut program = Self::new(cargo).directory(&crate::project::root());
+        // What cargo told us of ourselves: build scripts that heed such a variable (ring's) would run again whenever
+        // cargo is called by hand in between, and all that depends on them be compiled again.
+        let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
+            program.command.env_remove(name);
+        }
+        program
     }
 
     /// Adds one argument.
