@@ -92,7 +92,7 @@ fn limits_that_can_t_be_change_nothing() {
     let id = host.start(["--name", "one", "--memory", "64m", BUSYBOX, "sleep", "1000"]);
     host.run(["update", "--memory", "1m", "one"]).refuses().stderr_has("6 MiB");
     host.run(["update", "one"]).refuses().stderr_has("nothing to change");
-    host.run(["update", "--restart", "always", "one"]).unsuccessful().stderr_has("--restart");
+    host.run(["update", "--kernel-memory", "1m", "one"]).unsuccessful().stderr_has("--kernel-memory");
     host.run(["update", "--pids-limit", "7", "--cpuset-cpus", "4000", "one"]).refuses();
     assert_ne!(group_file(&id, &["pids.max"]), "7", "what was set before the refusal goes back");
     assert_eq!(host.inspect("one")["HostConfig"]["Memory"], 64 << 20);

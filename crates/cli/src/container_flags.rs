@@ -17,8 +17,10 @@ use corten_model::ulimit::Ulimit;
 use corten_model::user::UserSpec;
 use corten_model::{Invalid, Name, bytes};
 
+use crate::cidfile::CidFile;
 use crate::error::{Failure, Result};
 use crate::key_values::{self, Lookup};
+use crate::more_flags::MoreFlags;
 use crate::parse::boolean;
 use crate::resource_flags::{FixedResourceFlags, ResourceFlags, online_cpus};
 
@@ -95,6 +97,8 @@ pub struct ContainerFlags {
     resources: ResourceFlags,
     #[command(flatten)]
     fixed_resources: FixedResourceFlags,
+    #[command(flatten)]
+    more: MoreFlags,
     /// Tune host's OOM preferences (-1000 to 1000)
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true,
         value_parser = clap::value_parser!(i32).range(-1000..=1000))]
@@ -200,17 +204,22 @@ impl ContainerFlags {
             cgroupns: self.cgroupns.unwrap_or(CgroupnsMode::Private),
             stop_signal: self.stop_signal,
             stop_timeout_s: self.stop_timeout,
+            more: self.more.config()?,
             ..ContainerConfig::default()
         };
-        Ok(CreateRequest { name: self.name, image, config })
+        Ok(CreateRequest { name: self.name, ..CreateRequest::new(image, config) })
+    }
+
+    /// Makes the file of `--cidfile`.
+    pub fn cidfile(&self) -> Result<Option<CidFile>> {
+        self.more.cidfile().map(|path| CidFile::create(path)).transpose()
     }
 
     fn labels(&self) -> Result<BTreeMap<String, String>> {
         let mut labels = BTreeMap::new();
         for path in &self.label_file {
-            let text = key_values::read_file(path)?;
-            let lines = key_values::file_lines("label", &text, &|_| Some(String::new()))?;
-            for line in lines {
+            // As in Docker: what has no value there is left out.
+            for line in key_values::file("label", path, &|_| None)? {
                 labels.extend([key_values::pair("label", &line)?]);
             }
         }
@@ -236,7 +245,7 @@ pub fn variables(files: &[PathBuf], typed: &[String], lookup: Lookup<'_>) -> Res
     const WHAT: &str = "environment variable";
     let mut variables = Vec::new();
     for path in files {
-        variables.append(&mut key_values::file_lines(WHAT, &key_values::read_file(path)?, lookup)?);
+        variables.append(&mut key_values::file(WHAT, path, lookup)?);
     }
     for text in typed {
         variables.push(key_values::variable(text, lookup)?);
@@ -286,6 +295,8 @@ fn shm_size(text: &str) -> std::result::Result<u64, Invalid> {
 mod tests {
     use super::*;
     use clap::FromArgMatches as _;
+    use corten_model::container::StreamName;
+    use corten_model::log::LogDriver;
     use corten_model::mount::MountSource;
     use corten_model::resources::Resources;
     use std::io::Write as _;
@@ -367,6 +378,41 @@ mod tests {
     }
 
     #[test]
+    fn each_rare_flag_asks_for_one_thing() {
+        check(&["-a", "STDERR", "--domainname", "d", "--group-add", "7", "--isolation", "default"], |c| {
+            c.more.attach_only = vec![StreamName::Stderr];
+            c.more.domainname = Some("d".into());
+            c.more.group_add = vec!["7".parse().unwrap()];
+            c.more.isolation = Some("default".into());
+        });
+        check(
+            &["--annotation", "a=b", "--annotation", "c", "--cgroup-parent", "/team", "--expose", "80"],
+            |c| {
+                c.more.annotations = [("a".into(), "b".into()), ("c".into(), String::new())].into();
+                c.more.cgroup_parent = Some("/team".parse().unwrap());
+                c.more.exposed_ports = ["80/tcp".into()].into();
+            },
+        );
+        check(
+            &["--log-driver", "local", "--log-opt", "max-size=1m", "--device-cgroup-rule", "c 1:3 r"],
+            |c| {
+                c.more.log.driver = LogDriver::Local;
+                c.more.log.options = [("max-size".into(), "1m".into())].into();
+                c.more.device_cgroup_rules = vec!["c 1:3 r".parse().unwrap()];
+            },
+        );
+        check(
+            &["--dns", "1.2.3.4", "--dns-search", "a.b", "--dns-opt", "debug", "--add-host", "x:::1"],
+            |c| {
+                c.more.dns = vec!["1.2.3.4".parse().unwrap()];
+                c.more.dns_search = vec!["a.b".into()];
+                c.more.dns_options = vec!["debug".into()];
+                c.more.extra_hosts = vec!["x:::1".parse().unwrap()];
+            },
+        );
+    }
+
+    #[test]
     fn mounts_of_all_three_flags() {
         let words = [
             "-v",
@@ -403,7 +449,7 @@ mod tests {
             .config;
         assert_eq!(config.env, ["A=1", "HOME=/root", "A=2"]);
         let labels: Vec<_> = config.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        assert_eq!(labels, ["A=1", "B=3", "HOME="]);
+        assert_eq!(labels, ["A=1", "B=3"]);
         assert!(matches!(request(&["--env-file", "/no/such", "i"]), Err(Failure::Read { .. })));
     }
 
@@ -418,6 +464,10 @@ mod tests {
             ["--network", "bridge", "i"],
             ["--name", "-", "i"],
             ["-v", "a:b:c:d", "i"],
+            ["--log-opt", "x", "i"],
+            ["--expose", "80:80", "i"],
+            ["--cgroup-parent", "..", "i"],
+            ["--annotation", "=x", "i"],
             ["--memory-swap", "-2", "i"],
         ] {
             assert!(request(&words).is_err(), "{words:?}");

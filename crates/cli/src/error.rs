@@ -49,6 +49,23 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
+    /// A line of a file that was named can't be used.
+    #[error("{}:{line}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        #[source]
+        source: Box<Invalid>,
+    },
+    /// `--cidfile` names a file that is there.
+    #[error(
+        "container ID file found, make sure the other container isn't running or delete {}",
+        .0.display()
+    )]
+    CidFileExists(PathBuf),
     /// A file or directory that was named can't be written.
     #[error("write `{}`", path.display())]
     Write {
@@ -109,13 +126,15 @@ pub enum Failure {
         /// The flag that it may have meant.
         nearest: Option<String>,
     },
-    /// A flag of Docker's whose part isn't built yet.
-    #[error("unsupported flag `{flag}` of `{verb}`")]
+    /// A flag of Docker's whose part isn't built yet, or can't be.
+    #[error("unsupported flag `{flag}` of `{verb}`: {why}")]
     Unsupported {
         /// The command.
         verb: String,
         /// The flag in its long form.
         flag: String,
+        /// What it would need.
+        why: &'static str,
     },
     /// A flag's value is missing, or can't be used.
     #[error("flag `{flag}` of `{verb}`: {why}")]
@@ -204,7 +223,7 @@ impl Failure {
         match self {
             Failure::Engine(error) => error.hint(),
             Failure::Invalid(error) => error.hint.clone(),
-            Failure::FlagInvalid { source, .. } => source.hint.clone(),
+            Failure::FlagInvalid { source, .. } | Failure::Line { source, .. } => source.hint.clone(),
             Failure::UnknownVerb { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Failure::UnknownVerb { .. } => Some("`corten --help` lists the commands".into()),
             Failure::UnknownFlag { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),

@@ -31,6 +31,10 @@ pub struct Wish {
     pub tty: bool,
     /// The caller's standard input goes to it.
     pub stdin: bool,
+    /// The caller gets its standard output, or its terminal's.
+    pub stdout: bool,
+    /// The caller gets its standard error.
+    pub stderr: bool,
     /// What signals do.
     pub on_signal: OnSignal,
 }
@@ -42,7 +46,17 @@ impl Wish {
     /// signal to us means us. If the window is closed, we leave and the container runs on.
     pub fn of_container(tty: bool, stdin: bool, proxy: bool) -> Self {
         let on_signal = if proxy && !tty { OnSignal::Forward } else { OnSignal::Leave };
-        Self { tty, stdin, on_signal }
+        Self { tty, stdin, stdout: true, stderr: true, on_signal }
+    }
+
+    /// Whether the caller gets anything.
+    pub fn has_output(self) -> bool {
+        self.stdout || self.stderr
+    }
+
+    /// Whether there is anything to stay for.
+    pub fn has_streams(self) -> bool {
+        self.stdin || self.has_output()
     }
 }
 
@@ -107,7 +121,7 @@ impl Foreground {
     /// What to ask the engine for.
     pub fn attach_options(&self) -> AttachOptions {
         let size = if self.wish.tty { terminal_size() } else { None };
-        AttachOptions { stdin: self.wish.stdin, stdout: true, stderr: true, size }
+        AttachOptions { stdin: self.wish.stdin, stdout: self.wish.stdout, stderr: self.wish.stderr, size }
     }
 
     /// Moves bytes until the process ends or the caller leaves. `name` is for the error if the keeper is lost.
@@ -120,6 +134,7 @@ impl Foreground {
                 stdin: self.wish.stdin.then_some(stdin),
                 stdout,
                 stderr,
+                leaves_after_input: !self.wish.has_output(),
                 signals: Some(self.signals.as_fd()),
                 // Without a terminal the input is data, and no byte of it a key.
                 detach_keys: if self.wish.tty && self.wish.stdin { self.detach_keys } else { Vec::new() },
@@ -207,7 +222,11 @@ mod tests {
     #[test]
     fn what_a_signal_does() {
         let check = |on_signal, tty, number: i32, expected: Reaction| {
-            assert_eq!(react(Wish { tty, stdin: false, on_signal }, number), expected, "{number}");
+            assert_eq!(
+                react(Wish { tty, stdin: false, stdout: true, stderr: true, on_signal }, number),
+                expected,
+                "{number}"
+            );
         };
         check(OnSignal::Forward, false, 15, Reaction::Forward(Signal::TERM));
         check(OnSignal::Forward, false, 2, Reaction::Forward(Signal::INT));
@@ -228,7 +247,7 @@ mod tests {
 
     #[test]
     fn which_signals_are_taken() {
-        let wish = |on_signal| Wish { tty: false, stdin: false, on_signal };
+        let wish = |on_signal| Wish { tty: false, stdin: false, stdout: true, stderr: true, on_signal };
         let forwarded = taken(wish(OnSignal::Forward));
         for number in [1, 2, 3, 6, 10, 12, 15, 18, 20, 28, 34, 64] {
             assert!(forwarded.contains(&number), "{number}");

@@ -153,7 +153,7 @@ fn known(typed: &OsStr) -> Option<(&'static str, bool)> {
 fn unknown(typed: &OsStr) -> Failure {
     let flag = typed.to_string_lossy().into_owned();
     if let Some(flag) = unsupported::find_global(&flag) {
-        return Failure::Unsupported { verb: PROGRAM.into(), flag: flag.to_string() };
+        return Failure::Unsupported { verb: PROGRAM.into(), flag: flag.to_string(), why: flag.why };
     }
     let nearest = suggest::nearest(&flag, FLAGS.iter().map(|(long, ..)| *long)).map(str::to_owned);
     Failure::UnknownFlag { verb: PROGRAM.into(), flag, nearest }

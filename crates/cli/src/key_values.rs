@@ -46,31 +46,48 @@ fn split<'a>(what: &'static str, text: &'a str) -> std::result::Result<(&'a str,
 }
 
 /// Reads a file with one pair on each line.
-pub fn read_file(path: &Path) -> Result<String> {
+fn read_file(path: &Path) -> Result<Vec<u8>> {
     let fail = |source| Failure::Read { path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(fail)?;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let mut limited = std::io::Read::take(file, FILE_BYTES_MAX + 1);
-    std::io::Read::read_to_string(&mut limited, &mut text).map_err(fail)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
+    std::io::Read::read_to_end(&mut limited, &mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(fail(std::io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes"))));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
-/// The pairs of a file's text. Empty lines and those that begin with `#` don't count. A key without `=` gets its
-/// value from `lookup`, and is left out if that has none.
-pub fn file_lines(
+/// The pairs of a file. Empty lines and those that begin with `#` don't count. A key without `=` gets its value from
+/// `lookup`, and is left out if that has none.
+pub fn file(what: &'static str, path: &Path, lookup: Lookup<'_>) -> Result<Vec<String>> {
+    let bytes = read_file(path)?;
+    file_lines(what, &bytes, lookup).map_err(|(line, source)| Failure::Line {
+        path: path.to_owned(),
+        line,
+        source: Box::new(source),
+    })
+}
+
+/// The pairs of a file's text; what is wrong comes with the number of its line.
+fn file_lines(
     what: &'static str,
-    text: &str,
+    bytes: &[u8],
     lookup: Lookup<'_>,
-) -> std::result::Result<Vec<String>, Invalid> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+) -> std::result::Result<Vec<String>, (usize, Invalid)> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let mut pairs = Vec::new();
-    for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (key, value) = split(what, line)?;
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let at = |invalid| (index + 1, invalid);
+        let text = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line))
+            .map_err(|_| at(Invalid::new(what, String::from_utf8_lossy(line), "it is not valid UTF-8")))?;
+        let line = text.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = split(what, line).map_err(at)?;
         if key.contains(char::is_whitespace) {
-            return Err(Invalid::new(what, line, "the name has a space in it"));
+            return Err(at(Invalid::new(what, line, "the name has a space in it")));
         }
         match value {
             Some(_) => pairs.push(line.to_owned()),
@@ -104,17 +121,19 @@ mod tests {
 
     #[test]
     fn files_hold_a_pair_on_each_line() {
-        let check = |text: &str, expected: Option<&[&str]>| {
-            let lines = file_lines("environment variable", text, &home).ok();
+        let check = |text: &str, expected: std::result::Result<&[&str], usize>| {
+            let lines = file_lines("environment variable", text.as_bytes(), &home);
             let expected = expected.map(|lines| lines.iter().map(|line| (*line).to_owned()).collect());
-            assert_eq!(lines, expected, "{text}");
+            assert_eq!(lines.map_err(|(line, _)| line), expected, "{text}");
         };
         check(
             "\u{feff}A=1\n\n# no\n  B=x y # yes\r\nHOME\nNOTHING\n",
-            Some(&["A=1", "B=x y # yes", "HOME=/root"]),
+            Ok(&["A=1", "B=x y # yes", "HOME=/root"]),
         );
-        check("A B=1\n", None);
-        check("=1\n", None);
+        check("A= \" x \" \n", Ok(&["A= \" x \" "]));
+        check("A=1\n\nA B=1\n", Err(3));
+        check("=1\n", Err(1));
+        assert_eq!(file_lines("label", b"a=1\nb=\xff\n", &home).unwrap_err().0, 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! and nothing outside this crate reads the terminal, the environment or the arguments.
 
 mod caller;
+mod cidfile;
 mod commands;
 mod completion;
 mod container_flags;
@@ -20,6 +21,7 @@ mod image_tree;
 mod interrupt;
 mod key_values;
 mod listing;
+mod more_flags;
 mod output_file;
 mod parse;
 mod process_columns;
@@ -258,8 +260,16 @@ mod tests {
             "error: unknown flag `--rmm` of `corten run`\nhint: did you mean `--rm`?\n",
             125,
         );
-        check("run -p 80:80 x", "error: unsupported flag `--publish` of `corten run`\n", 125);
-        check("run -dp80:80 x", "error: unsupported flag `--publish` of `corten run`\n", 125);
+        check(
+            "run -p 80:80 x",
+            "error: unsupported flag `--publish` of `corten run`: bridge networks are not built yet\n",
+            125,
+        );
+        check(
+            "run -dp80:80 x",
+            "error: unsupported flag `--publish` of `corten run`: bridge networks are not built yet\n",
+            125,
+        );
         check(
             "container create --restart=always x",
             "error: unsupported flag `--restart` of `corten create`\n",

@@ -95,7 +95,7 @@ fn failure(name: &'static str, error: &clap::Error) -> Failure {
     let flag = arg.split([' ', '=', '[']).next().unwrap_or_default().to_owned();
     match error.kind() {
         ErrorKind::UnknownArgument if flag.starts_with('-') => match unsupported::find(name, &flag) {
-            Some(flag) => Failure::Unsupported { verb, flag: flag.to_string() },
+            Some(flag) => Failure::Unsupported { verb, flag: flag.to_string(), why: flag.why },
             None => Failure::UnknownFlag { verb, nearest: text(ContextKind::SuggestedArg), flag },
         },
         ErrorKind::UnknownArgument => {

@@ -11,6 +11,8 @@ pub struct Unsupported {
     pub long: &'static str,
     /// The letter after the single dash.
     pub short: Option<char>,
+    /// What it would need.
+    pub why: &'static str,
 }
 
 impl fmt::Display for Unsupported {
@@ -19,101 +21,97 @@ impl fmt::Display for Unsupported {
     }
 }
 
-const fn long(long: &'static str) -> Unsupported {
-    Unsupported { long, short: None }
+const fn long(long: &'static str, why: &'static str) -> Unsupported {
+    Unsupported { long, short: None, why }
 }
 
-const fn both(short: char, long: &'static str) -> Unsupported {
-    Unsupported { long, short: Some(short) }
+const fn both(short: char, long: &'static str, why: &'static str) -> Unsupported {
+    Unsupported { long, short: Some(short), why }
 }
+
+const NO_DAEMON: &str = "there is no daemon to speak to";
+const NO_BRIDGE: &str = "bridge networks are not built yet";
+const NO_PULL: &str = "registries are not built yet";
+const NO_API: &str = "the Engine API is not built yet";
+const NO_CHECKPOINT: &str = "checkpoints are not built yet";
+const NO_DRIVERS: &str = "volumes have no other drivers yet";
+const NO_SWARM: &str = "there is no Swarm";
+const NOT_YET: &str = "it is not built yet";
+const WINDOWS: &str = "it is only supported on a Docker daemon running on windows";
+const KERNEL_MEMORY: &str = "the kernel has no limit of its own memory any more (Linux 5.16)";
+const STORAGE: &str =
+    "a limit of the writable layer's size needs quotas of the file system, which are not built yet";
 
 /// Flags before the command.
 pub const GLOBAL: &[Unsupported] = &[
-    both('l', "log-level"),
-    long("tls"),
-    long("tlscacert"),
-    long("tlscert"),
-    long("tlskey"),
-    long("tlsverify"),
+    both('l', "log-level", NO_DAEMON),
+    long("tls", NO_DAEMON),
+    long("tlscacert", NO_DAEMON),
+    long("tlscert", NO_DAEMON),
+    long("tlskey", NO_DAEMON),
+    long("tlsverify", NO_DAEMON),
 ];
 
 /// What `run` and `create` have in common.
 const CONTAINER: &[Unsupported] = &[
-    long("add-host"),
-    long("annotation"),
-    both('a', "attach"),
-    long("cgroup-parent"),
-    long("cidfile"),
-    long("cpu-count"),
-    long("cpu-percent"),
-    long("device-cgroup-rule"),
-    long("dns"),
-    long("dns-opt"),
-    long("dns-option"),
-    long("dns-search"),
-    long("domainname"),
-    long("expose"),
-    long("gpus"),
-    long("group-add"),
-    long("health-cmd"),
-    long("health-interval"),
-    long("health-retries"),
-    long("health-start-interval"),
-    long("health-start-period"),
-    long("health-timeout"),
-    long("io-maxbandwidth"),
-    long("io-maxiops"),
-    long("ip"),
-    long("ip6"),
-    long("isolation"),
-    long("kernel-memory"),
-    long("link"),
-    long("link-local-ip"),
-    long("log-driver"),
-    long("log-opt"),
-    long("mac-address"),
-    long("network-alias"),
-    long("net-alias"),
-    long("no-healthcheck"),
-    long("platform"),
-    both('p', "publish"),
-    both('P', "publish-all"),
-    long("pull"),
-    both('q', "quiet"),
-    long("restart"),
-    long("runtime"),
-    long("storage-opt"),
-    long("use-api-socket"),
-    long("volume-driver"),
-    long("volumes-from"),
+    long("cpu-count", WINDOWS),
+    long("cpu-percent", WINDOWS),
+    long("gpus", NOT_YET),
+    long("health-cmd", NOT_YET),
+    long("health-interval", NOT_YET),
+    long("health-retries", NOT_YET),
+    long("health-start-interval", NOT_YET),
+    long("health-start-period", NOT_YET),
+    long("health-timeout", NOT_YET),
+    long("io-maxbandwidth", WINDOWS),
+    long("io-maxiops", WINDOWS),
+    long("ip", NO_BRIDGE),
+    long("ip6", NO_BRIDGE),
+    long("kernel-memory", KERNEL_MEMORY),
+    long("link", NO_BRIDGE),
+    long("link-local-ip", NO_BRIDGE),
+    long("mac-address", NO_BRIDGE),
+    long("network-alias", NO_BRIDGE),
+    long("net-alias", NO_BRIDGE),
+    long("no-healthcheck", NOT_YET),
+    long("platform", NO_PULL),
+    both('p', "publish", NO_BRIDGE),
+    both('P', "publish-all", NO_BRIDGE),
+    long("pull", NO_PULL),
+    both('q', "quiet", NO_PULL),
+    long("restart", NOT_YET),
+    long("runtime", NOT_YET),
+    long("storage-opt", STORAGE),
+    long("use-api-socket", NO_API),
+    long("volume-driver", NO_DRIVERS),
+    long("volumes-from", NOT_YET),
 ];
 
 /// The flags of one command, called by the first of its forms.
 pub const COMMANDS: &[(&str, &[Unsupported])] = &[
     ("run", CONTAINER),
     ("create", CONTAINER),
-    ("start", &[long("checkpoint"), long("checkpoint-dir")]),
-    ("rm", &[both('l', "link")]),
-    ("update", &[long("kernel-memory"), long("restart")]),
-    ("logs", &[long("details")]),
+    ("start", &[long("checkpoint", NO_CHECKPOINT), long("checkpoint-dir", NO_CHECKPOINT)]),
+    ("rm", &[both('l', "link", NO_BRIDGE)]),
+    ("update", &[long("kernel-memory", KERNEL_MEMORY), long("restart", NOT_YET)]),
     (
         "volume create",
         &[
-            long("availability"),
-            both('d', "driver"),
-            long("group"),
-            long("limit-bytes"),
-            both('o', "opt"),
-            long("required-bytes"),
-            long("scope"),
-            long("secret"),
-            long("sharing"),
-            long("topology-preferred"),
-            long("topology-required"),
-            long("type"),
+            long("availability", NO_SWARM),
+            both('d', "driver", NO_DRIVERS),
+            long("group", NO_SWARM),
+            long("limit-bytes", NO_SWARM),
+            both('o', "opt", NO_DRIVERS),
+            long("required-bytes", NO_SWARM),
+            long("scope", NO_SWARM),
+            long("secret", NO_SWARM),
+            long("sharing", NO_SWARM),
+            long("topology-preferred", NO_SWARM),
+            long("topology-required", NO_SWARM),
+            long("type", NO_SWARM),
         ],
     ),
-    ("volume ls", &[long("cluster")]),
+    ("volume ls", &[long("cluster", NO_SWARM)]),
 ];
 
 /// The unsupported flag of the command `name` that was typed as `--long` or `-s`.

@@ -41,6 +41,8 @@ pub struct Streams<'a> {
     pub stdout: BorrowedFd<'a>,
     /// Where standard error goes.
     pub stderr: BorrowedFd<'a>,
+    /// The session ends when the input has ended and was taken: the caller wants nothing else.
+    pub leaves_after_input: bool,
     /// A signalfd of the signals that the caller wants to react to.
     pub signals: Option<BorrowedFd<'a>>,
     /// Bytes of standard input that end the session and leave the process running; empty is none.
@@ -203,6 +205,9 @@ impl Pump<'_, '_> {
                 self.outbox.clear();
                 self.sent = 0;
                 self.input = None;
+            }
+            if self.streams.leaves_after_input && self.input.is_none() && self.outbox.is_empty() {
+                return Ok(Ended::Detached);
             }
             if socket && !self.session.receive()? {
                 return Ok(self.deliver()?.unwrap_or(Ended::Lost));
@@ -388,6 +393,7 @@ mod tests {
             stdin: Some(input.as_fd()),
             stdout: writer.as_fd(),
             stderr: writer.as_fd(),
+            leaves_after_input: false,
             signals: None,
             detach_keys: Vec::new(),
         };

@@ -13,6 +13,7 @@ mod files;
 mod inspect;
 mod join;
 mod list;
+mod logging;
 mod names;
 mod pause;
 mod reconcile;
@@ -27,6 +28,8 @@ mod usage;
 mod view;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
 
 use corten_model::container::ContainerConfig;
 use corten_model::state::{Exit, Status};
@@ -66,6 +69,15 @@ pub struct CreateRequest {
     pub image: String,
     /// Everything else.
     pub config: ContainerConfig,
+    /// An empty file for the new container's id: it is written as soon as there is a container.
+    pub id_file: Option<Arc<File>>,
+}
+
+impl CreateRequest {
+    /// A container of `image`.
+    pub fn new(image: String, config: ContainerConfig) -> Self {
+        Self { name: None, image, config, id_file: None }
+    }
 }
 
 /// What `create` made.

@@ -112,6 +112,17 @@ pub enum Error {
         #[source]
         source: corten_runtime::seccomp::Error,
     },
+    /// Two things that were asked for exclude each other.
+    #[error("conflicting options: {what} and {with}")]
+    Conflict {
+        /// The one.
+        what: &'static str,
+        /// The other.
+        with: &'static str,
+    },
+    /// Nobody keeps what the container writes.
+    #[error("configured logging driver does not support reading")]
+    NoLog,
     /// Random bytes for an id.
     #[error("read random bytes")]
     Random(#[source] rustix::io::Errno),
@@ -183,7 +194,7 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Error::Invalid(_) | Error::NoCommand(_) => Kind::Invalid,
+            Error::Invalid(_) | Error::NoCommand(_) | Error::Conflict { .. } => Kind::Invalid,
             Error::NoSuch { .. } | Error::NotForPlatform { .. } => Kind::NotFound,
             Error::Ambiguous { .. }
             | Error::NameInUse { .. }
@@ -200,7 +211,7 @@ impl Error {
             },
             Error::Profile { source, .. } => source.kind(),
             Error::Random(_) => Kind::Internal,
-            Error::Unsupported { .. } => Kind::Unsupported,
+            Error::Unsupported { .. } | Error::NoLog => Kind::Unsupported,
             Error::Config(e) => e.kind(),
             Error::Database(e) => e.kind(),
             Error::Storage(e) => e.kind(),
@@ -238,7 +249,12 @@ impl Error {
                 Some("the disk is full: free some space".into())
             }
             Error::LeaseExpired => Some("do it once more, from a source that is faster".into()),
-            Error::File { .. } | Error::Random(_) | Error::Unsupported { .. } | Error::Session(_) => None,
+            Error::NoLog => Some("its `--log-driver` is `none`".into()),
+            Error::File { .. }
+            | Error::Random(_)
+            | Error::Unsupported { .. }
+            | Error::Conflict { .. }
+            | Error::Session(_) => None,
             Error::Config(e) => e.hint(),
             Error::Database(e) => e.hint(),
             Error::Storage(e) => e.hint(),

@@ -61,7 +61,8 @@ impl Template {
             false => first.capabilities.clone(),
         };
         let user = match asked.user {
-            Some(user) => User { name: Some(user), ..User::default() },
+            // Groups that were added are every process's, whoever it runs as.
+            Some(user) => User { name: Some(user), groups: first.user.groups.clone(), ..User::default() },
             None => first.user.clone(),
         };
         let size = asked.attach.and_then(|attach| attach.size).filter(|_| asked.tty);

@@ -269,7 +269,7 @@ pub fn boot_id() -> String {
 struct KeeperOptions {
     sweep: bool,
     auto_remove: bool,
-    log: protocol::LogLimits,
+    log: protocol::Logging,
     template: Option<Template>,
 }
 

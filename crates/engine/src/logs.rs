@@ -8,6 +8,7 @@ mod file;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+use corten_model::log::LogDriver;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify;
 
@@ -130,6 +131,9 @@ fn open_resolved(engine: &mut Engine, target: &str, options: LogOptions) -> Resu
     let container = container::resolve(engine, target)?;
     let gone = || Error::NoSuch { what: "container", name: target.to_owned() };
     let container = container::reconcile(engine, container)?.ok_or_else(gone)?;
+    if container.config.more.log.driver == LogDriver::None {
+        return Err(Error::NoLog);
+    }
     let dir = engine.store().container_dir(&container.id);
     let newest = crate::keeper::log::path(&dir, &container.id);
     let mut waiter = None;

@@ -17,7 +17,8 @@ pub struct UserSpec {
 }
 
 /// A number or a name to look up in the image's `/etc/passwd` or `/etc/group`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum IdOrName {
     /// A numeric id.
     Id(u32),
@@ -33,23 +34,50 @@ impl FromStr for UserSpec {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let bad = |why: &str| Invalid::new("user", text, why).hint("write `NAME|UID[:GROUP|GID]`");
         let part = |part: &str| -> Result<Option<IdOrName>, Invalid> {
-            if part.is_empty() {
-                return Ok(None);
-            }
-            if part.bytes().all(|b| b.is_ascii_digit()) {
-                let id = part.parse::<u32>().ok().filter(|id| *id <= i32::MAX as u32);
-                return id.map(|id| Some(IdOrName::Id(id))).ok_or_else(|| bad("an id is at most 2147483647"));
-            }
-            if part.len() > NAME_MAX
-                || part.bytes().any(|b| b.is_ascii_control() || matches!(b, b':' | b',' | b'/'))
-            {
-                return Err(bad("not a user or group name"));
-            }
-            Ok(Some(IdOrName::Name(part.to_owned())))
+            let some = (!part.is_empty()).then(|| id_or_name(part).map_err(bad));
+            some.transpose()
         };
         match text.split_once(':') {
             Some((user, group)) => Ok(Self { user: part(user)?, group: part(group)? }),
             None => Ok(Self { user: part(text)?, group: None }),
+        }
+    }
+}
+
+/// Neither is empty.
+fn id_or_name(text: &str) -> Result<IdOrName, &'static str> {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        let id = text.parse::<u32>().ok().filter(|id| *id <= i32::MAX as u32);
+        return id.map(IdOrName::Id).ok_or("an id is at most 2147483647");
+    }
+    let odd = |b: u8| b.is_ascii_control() || matches!(b, b':' | b',' | b'/');
+    if text.is_empty() || text.len() > NAME_MAX || text.bytes().any(odd) {
+        return Err("not a user or group name");
+    }
+    Ok(IdOrName::Name(text.to_owned()))
+}
+
+/// A group, as `--group-add` names it.
+impl FromStr for IdOrName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        id_or_name(text).map_err(|why| Invalid::new("group", text, why).hint("write `NAME|GID`"))
+    }
+}
+
+impl TryFrom<String> for IdOrName {
+    type Error = Invalid;
+    fn try_from(s: String) -> Result<Self, Invalid> {
+        s.parse()
+    }
+}
+
+impl From<IdOrName> for String {
+    fn from(part: IdOrName) -> String {
+        match part {
+            IdOrName::Id(id) => id.to_string(),
+            IdOrName::Name(name) => name,
         }
     }
 }
@@ -63,11 +91,7 @@ impl TryFrom<String> for UserSpec {
 
 impl From<UserSpec> for String {
     fn from(spec: UserSpec) -> String {
-        let part = |p: &Option<IdOrName>| match p {
-            None => String::new(),
-            Some(IdOrName::Id(id)) => id.to_string(),
-            Some(IdOrName::Name(name)) => name.clone(),
-        };
+        let part = |p: &Option<IdOrName>| p.clone().map(String::from).unwrap_or_default();
         match &spec.group {
             None => part(&spec.user),
             Some(_) => format!("{}:{}", part(&spec.user), part(&spec.group)),

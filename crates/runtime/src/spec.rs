@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use corten_model::capability::Capability;
 use corten_model::idmap::{Extent, IdMap};
-use corten_model::user::UserSpec;
+use corten_model::user::{IdOrName, UserSpec};
 use serde::{Deserialize, Serialize};
 
 /// A container to run.
@@ -97,6 +97,9 @@ pub struct User {
     /// An extension: looked up in the container's own `/etc/passwd` and `/etc/group`; wins over `uid` and `gid`.
     #[serde(rename = "cortenName", skip_serializing_if = "Option::is_none")]
     pub name: Option<UserSpec>,
+    /// An extension: groups beside `gid`, looked up in the container's own `/etc/group`.
+    #[serde(rename = "cortenGroups", skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<IdOrName>,
 }
 
 /// Five sets of capabilities.

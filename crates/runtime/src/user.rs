@@ -50,6 +50,12 @@ pub fn identify(root: &Root, user: &User) -> Result<Identity, Failure> {
         IdOrName::Name(_) => entry.as_ref().map_or(0, |e| e.uid),
     };
     let mut groups: BTreeSet<u32> = user.additional_gids.iter().copied().collect();
+    for group in &user.groups {
+        groups.insert(match group {
+            IdOrName::Id(gid) => *gid,
+            IdOrName::Name(name) => group_id(root, name)?,
+        });
+    }
     let gid = match &spec.group {
         Some(IdOrName::Id(gid)) => *gid,
         Some(IdOrName::Name(name)) => group_id(root, name)?,
@@ -225,6 +231,17 @@ mod tests {
         let identity = identify(&root, &spec).unwrap();
         assert_eq!((identity.uid, identity.gid, identity.home.as_str()), (33, 5, "/srv/web"));
         assert_eq!(identity.groups, [5, 9]);
+    }
+
+    #[test]
+    fn groups_that_are_added() {
+        let (_temp, root) = image();
+        let added = |groups: &[&str]| User {
+            groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+            ..user("web")
+        };
+        assert_eq!(identify(&root, &added(&["foo", "99", "44"])).unwrap().groups, [4, 7, 8, 44, 99]);
+        assert_eq!(identify(&root, &added(&["nogroup"])).unwrap_err().errno, Errno::NOENT);
     }
 
     #[test]

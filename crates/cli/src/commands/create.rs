@@ -5,6 +5,7 @@ use std::io::Write as _;
 use corten_engine::container;
 
 use crate::caller::Caller;
+use crate::cidfile::CidFile;
 use crate::container_flags::{Around, ContainerFlags};
 use crate::error::Result;
 
@@ -18,7 +19,9 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
-    let request = args.container.request(&Around::OURS)?;
+    let cidfile = args.container.cidfile()?;
+    let mut request = args.container.request(&Around::OURS)?;
+    request.id_file = cidfile.as_ref().map(CidFile::target);
     let created = container::create(&mut caller.engine()?, request)?;
     caller.warn(&created.warnings)?;
     writeln!(caller.out, "{}", created.id)?;

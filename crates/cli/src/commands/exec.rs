@@ -68,7 +68,7 @@ pub fn run(mut args: Args, caller: &mut Caller) -> Result<u8> {
         return Ok(0);
     }
     // Docker forwards no signal to an exec: `^C` ends the client alone, the command runs on.
-    let wish = Wish { tty: args.tty, stdin: args.interactive, on_signal: OnSignal::Leave };
+    let wish = Wish { on_signal: OnSignal::Leave, ..Wish::of_container(args.tty, args.interactive, false) };
     let foreground = Foreground::prepare(wish, caller.detach_keys(args.detach_keys)?)?;
     request.attach = Some(foreground.attach_options());
     let mut engine = caller.engine()?;

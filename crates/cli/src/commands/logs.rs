@@ -1,5 +1,6 @@
 //! `corten logs`: what a container wrote, each stream to its own.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use corten_engine::logs::{self, Entry, LogOptions, Stream};
@@ -16,6 +17,9 @@ const BUFFER_BYTES: usize = 64 << 10;
 #[derive(clap::Args, Debug)]
 #[command(override_usage = "corten logs [OPTIONS] CONTAINER")]
 pub struct Args {
+    /// Show extra details provided to logs
+    #[arg(long)]
+    details: bool,
     /// Follow log output
     #[arg(short, long)]
     follow: bool,
@@ -62,6 +66,7 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let mut reader = logs::open(&mut caller.engine()?, &args.container, options)?;
     let (mut stdout, mut stderr) = (io::stdout().lock(), io::stderr().lock());
     let mut sink = Sink::new(&mut stdout, &mut stderr, args.timestamps, args.follow);
+    sink.details = args.details;
     while let Some(entry) = reader.next_entry()? {
         sink.write(&entry)?;
     }
@@ -74,6 +79,8 @@ struct Sink<'a> {
     stdout: &'a mut dyn Write,
     stderr: &'a mut dyn Write,
     timestamps: bool,
+    /// What was to be told stands before each line.
+    details: bool,
     /// Nothing is held back.
     at_once: bool,
     held: Vec<u8>,
@@ -85,7 +92,7 @@ struct Sink<'a> {
 impl<'a> Sink<'a> {
     fn new(stdout: &'a mut dyn Write, stderr: &'a mut dyn Write, timestamps: bool, at_once: bool) -> Self {
         let (held, held_of) = (Vec::with_capacity(BUFFER_BYTES), Stream::Stdout);
-        Self { stdout, stderr, timestamps, at_once, held, held_of, in_line: [false; 2] }
+        Self { stdout, stderr, timestamps, details: false, at_once, held, held_of, in_line: [false; 2] }
     }
 
     fn write(&mut self, entry: &Entry) -> io::Result<()> {
@@ -97,6 +104,10 @@ impl<'a> Sink<'a> {
         let in_line = &mut self.in_line[usize::from(entry.stream == Stream::Stderr)];
         if self.timestamps && !*in_line {
             self.held.extend_from_slice(timestamps::rfc3339_nano(entry.time_unix_ns).as_bytes());
+            self.held.push(b' ');
+        }
+        if self.details && !*in_line {
+            self.held.extend_from_slice(details(&entry.attributes).as_bytes());
             self.held.push(b' ');
         }
         *in_line = entry.bytes.last().is_some_and(|byte| *byte != b'\n');
@@ -115,12 +126,31 @@ impl<'a> Sink<'a> {
     }
 }
 
+/// `a=1,b=2`, with whatever would be mistaken written as in a URL's query.
+fn details(attributes: &BTreeMap<String, String>) -> String {
+    let escaped = |text: &str| -> String {
+        let letter = |byte: u8| match byte {
+            b' ' => "+".to_owned(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).into(),
+            _ => format!("%{byte:02X}"),
+        };
+        text.bytes().map(letter).collect()
+    };
+    let pairs = attributes.iter().map(|(key, value)| format!("{}={}", escaped(key), escaped(value)));
+    pairs.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn entry(stream: Stream, second: i128, bytes: &str) -> Entry {
-        Entry { time_unix_ns: second * 1_000_000_000, stream, bytes: bytes.into() }
+        Entry {
+            time_unix_ns: second * 1_000_000_000,
+            stream,
+            bytes: bytes.into(),
+            attributes: BTreeMap::new(),
+        }
     }
 
     fn written(timestamps: bool, entries: &[Entry]) -> (String, String) {
@@ -145,6 +175,13 @@ mod tests {
         let stdout = "1970-01-01T00:00:01.000000000Z one\n1970-01-01T00:00:03.000000000Z three\n";
         let stderr = "1970-01-01T00:00:02.000000000Z two\n";
         assert_eq!(written(true, &entries), (stdout.into(), stderr.into()));
+    }
+
+    #[test]
+    fn what_was_to_be_told_stands_before_each_line() {
+        let told = [("tag", "web/1"), ("a b", "x,y=z")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        assert_eq!(details(&told), "a+b=x%2Cy%3Dz,tag=web%2F1");
+        assert_eq!(details(&BTreeMap::new()), "");
     }
 
     #[test]

@@ -7,8 +7,9 @@ use corten_model::Reference;
 use corten_model::detach_keys::{self, Keys};
 
 use crate::caller::Caller;
+use crate::cidfile::CidFile;
 use crate::container_flags::{Around, ContainerFlags};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::foreground::{Foreground, Left, Wish};
 use crate::timings::Moment;
 
@@ -35,14 +36,20 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
-    let (tty, stdin) = (args.container.tty(), args.container.interactive());
+    let (tty, interactive) = (args.container.tty(), args.container.interactive());
+    let cidfile = args.container.cidfile()?;
     let mut request = args.container.request(&Around::OURS)?;
+    request.id_file = cidfile.as_ref().map(CidFile::target);
+    if args.detach && !request.config.more.attach_only.is_empty() {
+        return Err(Failure::Conflict("cannot specify both --attach and --detach"));
+    }
     request.config.attach = !args.detach;
+    let [stdin, stdout, stderr] = request.config.attached();
     tell_when_typed(&mut request, caller.timings.typed_at);
-    if args.detach {
+    let wish = Wish { stdout, stderr, ..Wish::of_container(tty, stdin && interactive, args.sig_proxy) };
+    if !wish.has_streams() {
         return detached(request, caller);
     }
-    let wish = Wish::of_container(tty, stdin, args.sig_proxy);
     let keys = caller.detach_keys(args.detach_keys)?;
     let foreground = Foreground::prepare(wish, keys)?;
     let mut engine = caller.engine()?;
@@ -50,6 +57,11 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     caller.timed(&mut engine);
     let started = outcome?;
     caller.warn(&started.warnings)?;
+    if !wish.has_output() {
+        // Who only gives input gets the id, and is free when the input is at its end.
+        writeln!(caller.out, "{}", started.id)?;
+        caller.out.flush()?;
+    }
     let mut session = started.session.expect("streams were asked for");
     match foreground.pump(&mut session, started.id.short())? {
         Left::Exited(exit) => {
@@ -88,8 +100,7 @@ mod tests {
     #[test]
     fn only_the_built_in_image_is_told_when() {
         let check = |image: &str, expected: &[&str]| {
-            let mut request =
-                CreateRequest { name: None, image: image.into(), config: ContainerConfig::default() };
+            let mut request = CreateRequest::new(image.into(), ContainerConfig::default());
             tell_when_typed(&mut request, Moment { monotonic_ns: 42 });
             assert_eq!(request.config.env, expected, "{image}");
         };

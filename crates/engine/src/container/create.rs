@@ -1,19 +1,22 @@
 //! Making a container: everything is checked first, then one transaction makes it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 
-use corten_model::container::ContainerConfig;
+use corten_model::container::{ContainerConfig, MoreConfig};
 use corten_model::mount::MountSource;
 use corten_model::namespace::{IpcMode, NetworkMode, PidMode, UtsMode};
 use corten_model::security::SecurityOpt;
 use corten_model::{ContainerId, Invalid, Name, SandboxId, VolumeId, power};
 
-use super::{CreateRequest, Created, defaults, names, spec};
+use super::{CreateRequest, Created, defaults, logging, names, spec};
 use crate::db::containers::{self, Container, State};
 use crate::db::images::Image;
 use crate::db::{events, images, sandboxes, volumes};
 use crate::engine::random_id;
-use crate::error::Doing;
+use crate::error::{Doing, OnFile};
 use crate::ids::registry::Claim;
 use crate::{Engine, Error, Result, image, journal};
 
@@ -49,6 +52,7 @@ pub(super) fn check(request: CreateRequest) -> Result<Checked> {
     {
         return Err(Invalid::new("working directory", dir, "it is an absolute path").into());
     }
+    check_more(config)?;
     if let Some(name) = &config.hostname {
         let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
         if name.is_empty() || name.len() > 63 || !name.bytes().all(good) || name.starts_with('-') {
@@ -60,6 +64,44 @@ pub(super) fn check(request: CreateRequest) -> Result<Checked> {
         }
     }
     Ok(Checked { request, host_userns, powers })
+}
+
+/// The longest domain name that the kernel takes.
+const DOMAIN_MAX_BYTES: usize = 64;
+
+/// The same for what only some containers ask for.
+fn check_more(config: &ContainerConfig) -> Result<()> {
+    let more = &config.more;
+    if *more == MoreConfig::default() {
+        return Ok(());
+    }
+    logging::check(&more.log)?;
+    if let Some(domain) = &more.domainname {
+        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if domain.is_empty() || domain.len() > DOMAIN_MAX_BYTES || !domain.bytes().all(good) {
+            return Err(Invalid::new("domain name", domain, "1 to 64 of `a-z A-Z 0-9 - . _`").into());
+        }
+        if config.uts == UtsMode::Host {
+            let why = "with `--uts host` the container has the host's name";
+            return Err(Invalid::new("domain name", domain, why).into());
+        }
+    }
+    if let Some(isolation) = more.isolation.as_deref()
+        && !isolation.eq_ignore_ascii_case("default")
+    {
+        return Err(Invalid::new("isolation", isolation, "linux only supports `default`").into());
+    }
+    if matches!(config.network, NetworkMode::Container(_)) {
+        let asked = [
+            (!more.dns.is_empty() || !more.dns_search.is_empty() || !more.dns_options.is_empty(), "dns"),
+            (!more.extra_hosts.is_empty(), "custom host-to-IP mapping"),
+            (!more.exposed_ports.is_empty(), "port exposing"),
+        ];
+        if let Some((_, what)) = asked.iter().find(|(asked, _)| *asked) {
+            return Err(Error::Conflict { what, with: "the container type network mode" });
+        }
+    }
+    Ok(())
 }
 
 /// Makes a container.
@@ -143,8 +185,15 @@ pub(super) fn insert(
     }
     engine.timings().mark("container row");
     let (container, claim) = made?;
+    tell_id(request.id_file.as_deref(), &container.id)?;
     engine.hold_ids(claim);
     Ok((container, image))
+}
+
+/// Writes the id where somebody waits for it.
+fn tell_id(file: Option<&File>, id: &ContainerId) -> Result<()> {
+    let Some(mut file) = file else { return Ok(()) };
+    file.write_all(id.as_str().as_bytes()).on("write the container's id to", Path::new("--cidfile"))
 }
 
 /// What was looked up before the transaction may be gone; a foreign key would say no more than that one failed.

@@ -21,7 +21,7 @@ pub struct Details {
     pub network: String,
     /// Where volumes and paths are mounted in it.
     pub mount_targets: Vec<String>,
-    /// Ports that its image exposes: `80/tcp`.
+    /// Ports that it or its image exposes: `80/tcp`.
     pub exposed_ports: Vec<String>,
 }
 
@@ -58,10 +58,11 @@ pub fn details(engine: &mut Engine, ids: &[ContainerId]) -> Result<Vec<Details>>
         targets.dedup();
         let image = images::by_id(connection, &container.image_id)?;
         let exposed = image.and_then(|image| image.config.config.exposed_ports).unwrap_or_default();
+        let exposed = exposed.into_keys().chain(container.config.more.exposed_ports).collect();
         found.push(Details {
             network: network_name(&container.config.network),
             mount_targets: targets,
-            exposed_ports: exposed.into_keys().collect(),
+            exposed_ports: exposed,
         });
     }
     Ok(found)

@@ -6,7 +6,7 @@ use std::path::Path;
 use corten_model::Invalid;
 use corten_model::container::ContainerConfig;
 use corten_model::resources::Resources;
-use corten_runtime::cgroup::DeviceRule;
+use corten_runtime::cgroup::{DeviceRule, Driver};
 use corten_runtime::spec::Device;
 use rustix::fs::{major, minor};
 
@@ -37,6 +37,8 @@ pub struct Resolved {
     pub rules: Vec<DeviceRule>,
     /// The limits, with the numbers of the devices that they name.
     pub resources: Resources,
+    /// The groups between ours and the container's.
+    pub cgroup_parent: Vec<String>,
 }
 
 /// Docker's default: making any node, using the harmless ones.
@@ -76,13 +78,14 @@ pub fn limits(resources: Resources) -> Result<Resources> {
 /// Looks at the devices on the host.
 pub fn resolve(config: &ContainerConfig) -> Result<Resolved> {
     let resources = limits(config.resources.clone())?;
+    let cgroup_parent = cgroup_parent(config)?;
     if config.privileged {
         let mut nodes = Vec::new();
         collect(Path::new("/dev"), "/dev", &mut nodes)?;
         nodes.retain(|n| !STANDARD.contains(&n.path.as_str()));
-        return Ok(Resolved { nodes, rules: Vec::new(), resources });
+        return Ok(Resolved { nodes, rules: Vec::new(), resources, cgroup_parent });
     }
-    let mut resolved = Resolved { nodes: Vec::new(), rules: default_rules(), resources };
+    let mut resolved = Resolved { nodes: Vec::new(), rules: default_rules(), resources, cgroup_parent };
     for device in &config.devices {
         let first = resolved.nodes.len();
         collect(Path::new(&device.host), &device.container, &mut resolved.nodes)?;
@@ -98,7 +101,24 @@ pub fn resolve(config: &ContainerConfig) -> Result<Resolved> {
             });
         }
     }
+    resolved.rules.extend(config.more.device_cgroup_rules.iter().map(|rule| DeviceRule {
+        allow: true,
+        kind: rule.kind,
+        major: rule.major,
+        minor: rule.minor,
+        access: rule.access.clone(),
+    }));
     Ok(resolved)
+}
+
+/// The groups that `--cgroup-parent` names: where systemd runs the machine they are its slices.
+fn cgroup_parent(config: &ContainerConfig) -> Result<Vec<String>> {
+    let Some(parent) = &config.more.cgroup_parent else { return Ok(Vec::new()) };
+    let host = corten_runtime::cgroup::Host::detect()?;
+    Ok(match host.driver() {
+        Driver::Systemd => parent.slices()?,
+        Driver::Cgroupfs => parent.parts().map(str::to_owned).collect(),
+    })
 }
 
 /// The node at `host`, or all nodes below it.

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use corten_model::container::ContainerConfig;
+use corten_model::image::ImageDefaults;
+use corten_model::log::LogDriver;
 use corten_model::mount::MountSource;
 use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
 use corten_model::resources::{OnDevice, Resources};
@@ -61,7 +64,7 @@ pub fn inspect(engine: &mut Engine, target: &str) -> Result<Value> {
         "Args": args,
         "State": state(&container),
         "Image": container.image_id.as_str(),
-        "LogPath": crate::keeper::log::path(&dir, &container.id),
+        "LogPath": log_path(&container, &dir),
         "Name": format!("/{}", container.name),
         "RestartCount": 0,
         "Driver": "overlay",
@@ -201,15 +204,18 @@ fn config(container: &Container, image: Option<&Image>) -> Value {
         Some(text) => Some(vec![text.clone()]),
         None => defaults.entrypoint.clone(),
     };
+    let [stdin, stdout, stderr] = asked.attached();
     json!({
         "Hostname": spec::hostname(&container.id, asked),
+        "Domainname": asked.more.domainname.clone().unwrap_or_default(),
         "User": typed_user.unwrap_or(defaults.user.clone()),
         "Tty": asked.tty,
         "OpenStdin": asked.open_stdin,
-        "StdinOnce": asked.open_stdin && asked.attach,
-        "AttachStdin": asked.open_stdin && asked.attach,
-        "AttachStdout": asked.attach,
-        "AttachStderr": asked.attach,
+        "StdinOnce": asked.open_stdin && stdin,
+        "AttachStdin": stdin,
+        "AttachStdout": stdout,
+        "AttachStderr": stderr,
+        "ExposedPorts": exposed_ports(asked, &defaults),
         "Env": spec::environment(&container.id, asked, &defaults),
         "Cmd": if asked.cmd.is_empty() { defaults.cmd.clone() } else { Some(asked.cmd.clone()) },
         "Image": container.image,
@@ -273,13 +279,45 @@ fn host_config(container: &Container) -> Value {
         "Devices": asked.devices.iter().map(|d| json!({
             "PathOnHost": d.host, "PathInContainer": d.container, "CgroupPermissions": d.access })).collect::<Vec<_>>(),
         "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
-        "LogConfig": { "Type": "json-file", "Config": {} },
+        "LogConfig": { "Type": asked.more.log.driver.name(), "Config": asked.more.log.options },
+        "ContainerIDFile": asked.more.cidfile.clone().unwrap_or_default(),
+        "Annotations": asked.more.annotations,
+        "GroupAdd": some_list(asked.more.group_add.iter().cloned().map(String::from)),
+        "DeviceCgroupRules": some_list(asked.more.device_cgroup_rules.iter().cloned().map(String::from)),
+        "CgroupParent": asked.more.cgroup_parent.as_ref().map_or("", |parent| parent.as_str()),
+        "Dns": asked.more.dns,
+        "DnsSearch": asked.more.dns_search,
+        "DnsOptions": asked.more.dns_options,
+        "ExtraHosts": some_list(asked.more.extra_hosts.iter().map(|h| format!("{}:{}", h.name, h.address))),
+        "Isolation": asked.more.isolation.clone().unwrap_or_default(),
         "OomScoreAdj": asked.oom_score_adj.unwrap_or(0),
     });
     if let (Some(all), Value::Object(limits)) = (host.as_object_mut(), limits(&asked.resources)) {
         all.extend(limits);
     }
     host
+}
+
+/// A list as Go's JSON has one that nothing was put in.
+fn some_list(list: impl Iterator<Item = String>) -> Option<Vec<String>> {
+    Some(list.collect::<Vec<_>>()).filter(|list| !list.is_empty())
+}
+
+/// The image's and those of `--expose`.
+fn exposed_ports(asked: &ContainerConfig, image: &ImageDefaults) -> Option<Value> {
+    let mut ports = image.exposed_ports.clone().unwrap_or_default();
+    ports.extend(asked.more.exposed_ports.iter().map(|port| (port.clone(), json!({}))));
+    (!ports.is_empty()).then(|| json!(ports))
+}
+
+/// Where the log is, unless nobody keeps one or its form is nobody's business.
+fn log_path(container: &Container, dir: &Path) -> String {
+    match container.config.more.log.driver {
+        LogDriver::Default | LogDriver::JsonFile => {
+            crate::keeper::log::path(dir, &container.id).to_string_lossy().into_owned()
+        }
+        LogDriver::Local | LogDriver::None => String::new(),
+    }
 }
 
 /// The limits, under Docker's names.

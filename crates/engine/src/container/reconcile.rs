@@ -122,7 +122,8 @@ enum Adopted {
 
 /// Starts a keeper for a container that runs without one.
 fn adopt(engine: &mut Engine, container: &Container) -> Result<Adopted> {
-    let (roots, log) = (engine.roots(), engine.config()?.log);
+    let log = super::start::logging_of(engine, container)?;
+    let roots = engine.roots();
     let mut line = Line::spawn()?;
     line.say(&Request::Prepare(Prepare {
         id: container.id.clone(),
@@ -131,6 +132,7 @@ fn adopt(engine: &mut Engine, container: &Container) -> Result<Adopted> {
         rootless: engine.is_rootless(),
         resources: container.config.resources.clone(),
         devices: Vec::new(),
+        cgroup_parent: Vec::new(),
         adopt: true,
         confirm: false,
     }))?;
@@ -185,7 +187,7 @@ fn record_unseen_end(engine: &mut Engine, container: Container) -> Result<Option
 pub fn clean_up(engine: &Engine, id: &ContainerId) -> Result<()> {
     let run = &engine.roots().run;
     let cgroups = keeper::cgroup_host(run, id)?;
-    if let Ok(cgroup) = cgroups.open(&keeper::cgroup_path(id)) {
+    if let Ok(cgroup) = cgroups.open(&keeper::cgroup_path(run, id)) {
         // Processes of an exec may have outlived the first one if that shared the host's pid namespace.
         cgroup.kill_all()?;
         cgroup.remove()?;

@@ -118,7 +118,8 @@ pub fn build(inputs: Inputs<'_>) -> Result<Spec, Invalid> {
         process: process(&inputs)?,
         root: Root { path: String::new(), readonly: config.read_only },
         hostname: if has_uts { hostname(inputs.id, config) } else { String::new() },
-        domainname: String::new(),
+        domainname: config.more.domainname.clone().filter(|_| has_uts).unwrap_or_default(),
+        annotations: config.more.annotations.clone(),
         mounts: mounts(&inputs),
         linux: Linux {
             namespaces: namespaces(&inputs),
@@ -130,7 +131,6 @@ pub fn build(inputs: Inputs<'_>) -> Result<Spec, Invalid> {
             readonly_paths: paths(&READ_ONLY),
             ..Linux::default()
         },
-        ..Spec::default()
     })
 }
 
@@ -152,7 +152,11 @@ fn base_process(
     image: &ImageDefaults,
 ) -> Result<Process, Invalid> {
     Ok(Process {
-        user: User { name: Some(user(config, image)?), ..User::default() },
+        user: User {
+            name: Some(user(config, image)?),
+            groups: config.more.group_add.clone(),
+            ..User::default()
+        },
         env: environment(id, config, image),
         cwd: working_dir(config, image),
         capabilities: Some(capability_sets(capabilities(config))),

@@ -15,7 +15,7 @@ use corten_runtime::spec::NsKind;
 use corten_storage::snapshot::Snapshot;
 
 use super::create;
-use super::{CreateRequest, Started, devices, join, reconcile, spec};
+use super::{CreateRequest, Started, devices, join, logging, reconcile, spec};
 use crate::attach::AttachOptions;
 use crate::call::Line;
 use crate::db::containers::{self, Container};
@@ -25,7 +25,7 @@ use crate::engine::random_id;
 use crate::error::{Doing, OnFile};
 use crate::ids::registry::{self, Claim};
 use crate::keeper::places;
-use crate::keeper::protocol::{Prepare, Reply, Request, Start};
+use crate::keeper::protocol::{Logging, Prepare, Reply, Request, Start};
 use crate::{Engine, Error, Result, ids};
 
 /// The longest seccomp profile that is read.
@@ -226,6 +226,7 @@ fn prepare(engine: &Engine, id: &ContainerId, host_devices: &devices::Resolved, 
         run: engine.roots().run.clone(),
         rootless: engine.is_rootless(),
         resources: host_devices.resources.clone(),
+        cgroup_parent: host_devices.cgroup_parent.clone(),
         devices: host_devices.rules.clone(),
         adopt: false,
         confirm,
@@ -279,6 +280,7 @@ fn plan(
 ) -> Result<Start> {
     let config = &container.config;
     check_binds(container)?;
+    let log = logging_of(engine, container)?;
     let join = join::joins(engine, container)?;
     let map = id_map(engine, container, image, warnings)?;
     let volumes: Vec<(String, String)> = volumes::of_container(engine.database()?.read(), &container.id)?
@@ -324,7 +326,7 @@ fn plan(
         open_stdin: config.open_stdin,
         seccomp: spec::seccomp(config, profile),
         auto_remove: config.auto_remove,
-        log: engine.config()?.log,
+        log,
         attach,
         name: Some(container.name.clone()),
         term_is_ours: spec::term_is_ours(config, &image.config.config),
@@ -332,6 +334,21 @@ fn plan(
 }
 
 use crate::image;
+
+/// What becomes of its output.
+pub(super) fn logging_of(engine: &mut Engine, container: &Container) -> Result<Logging> {
+    let limits = engine.config()?.log;
+    let config = &container.config;
+    if !logging::tells(&config.more.log) {
+        return Ok(logging::logging(container, &[], &config.labels, limits)?);
+    }
+    let image = images::by_id(engine.database()?.read(), &container.image_id)?;
+    let defaults = image.map(|image| image.config.config).unwrap_or_default();
+    let env = spec::environment(&container.id, config, &defaults);
+    let mut labels = defaults.labels.unwrap_or_default();
+    labels.extend(config.labels.clone());
+    Ok(logging::logging(container, &env, &labels, limits)?)
+}
 
 fn kind_of(word: &str) -> Option<NsKind> {
     [NsKind::User, NsKind::Net, NsKind::Ipc, NsKind::Uts, NsKind::Pid].into_iter().find(|k| k.word() == word)

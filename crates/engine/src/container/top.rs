@@ -71,7 +71,7 @@ fn top_resolved(engine: &mut Engine, target: &str) -> Result<Vec<Process>> {
 /// Who is in it: its control group, or, where an ordinary user has none, its pid namespace.
 fn pids(engine: &Engine, container: &Container) -> Result<Vec<i32>> {
     let host = keeper::cgroup_host(&engine.roots().run, &container.id)?;
-    if let Ok(group) = host.open(&keeper::cgroup_path(&container.id)) {
+    if let Ok(group) = host.open(&keeper::cgroup_path(&engine.roots().run, &container.id)) {
         let pids = group.pids()?;
         if !pids.is_empty() {
             return Ok(pids);

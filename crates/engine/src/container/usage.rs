@@ -50,7 +50,10 @@ fn sample_resolved(engine: &mut Engine, target: &str) -> Result<Sample> {
     if container.state.status.is_alive() {
         let host = keeper::cgroup_host(&engine.roots().run, &container.id)?;
         // An ordinary user's container may have no group, one that just ended has none any more.
-        usage = host.open(&keeper::cgroup_path(&container.id)).map(|group| group.usage()).unwrap_or_default();
+        usage = host
+            .open(&keeper::cgroup_path(&engine.roots().run, &container.id))
+            .map(|group| group.usage())
+            .unwrap_or_default();
         traffic = container.state.pid.map(interfaces).unwrap_or_default();
     }
     Ok(Sample {

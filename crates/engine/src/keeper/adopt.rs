@@ -39,8 +39,12 @@ pub fn take_over(mut prepared: start::Prepared, socket: OwnedFd, request: &Adopt
     };
     prepared.name = start::known_as(&prepared.request, request.name.as_ref());
     // Whether it has a pid namespace of its own isn't known here: killing what is left of its cgroup is right in both.
-    let options =
-        KeeperOptions { sweep: true, auto_remove: request.auto_remove, log: request.log, template: None };
+    let options = KeeperOptions {
+        sweep: true,
+        auto_remove: request.auto_remove,
+        log: request.log.clone(),
+        template: None,
+    };
     let mut keeper = Keeper::new(prepared, process, options)?;
     keeper.pause.asked = request.paused;
     if !request.paused {

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::keeper::protocol::LogLimits;
+use crate::keeper::protocol::Logging;
 use crate::logs::Stream;
 
 /// A line longer than this is cut into entries of this size, as Docker does.
@@ -35,7 +35,7 @@ pub fn rotated(newest: &std::path::Path, n: u32) -> PathBuf {
 /// Appends to the log of one container.
 pub struct Log {
     newest: PathBuf,
-    limits: LogLimits,
+    target: Logging,
     file: Option<File>,
     written_bytes: u64,
     unfinished: [Vec<u8>; 2],
@@ -46,10 +46,10 @@ pub struct Log {
 
 impl Log {
     /// A log whose newest file is `newest`; an older run's is continued.
-    pub fn new(newest: PathBuf, limits: LogLimits) -> Self {
+    pub fn new(newest: PathBuf, target: Logging) -> Self {
         Self {
             newest,
-            limits,
+            target,
             file: None,
             written_bytes: 0,
             unfinished: Default::default(),
@@ -60,6 +60,9 @@ impl Log {
 
     /// Takes output as it comes; whole lines are written.
     pub fn write(&mut self, stream: Stream, mut bytes: &[u8]) {
+        if self.target.off {
+            return;
+        }
         let now = jiff::Timestamp::now();
         let index = stream as usize;
         while !bytes.is_empty() {
@@ -96,11 +99,21 @@ impl Log {
     fn add_line(&mut self, stream: Stream, line: &[u8], now: jiff::Timestamp) {
         self.last_ns = now.as_nanosecond().max(self.last_ns + 1);
         let time = jiff::Timestamp::from_nanosecond(self.last_ns).unwrap_or(now);
+        let before = self.lines.len();
         self.lines.extend_from_slice(b"{\"log\":");
         let text = String::from_utf8_lossy(line);
         serde_json::to_writer(&mut self.lines, &text).expect("a string is JSON");
         let name = if stream == Stream::Stdout { "stdout" } else { "stderr" };
-        writeln!(self.lines, ",\"stream\":\"{name}\",\"time\":\"{time:.9}\"}}").expect("a vector takes all");
+        write!(self.lines, ",\"stream\":\"{name}\"").expect("a vector takes all");
+        if !self.target.attributes.is_empty() {
+            write!(self.lines, ",\"attrs\":{}", self.target.attributes).expect("a vector takes all");
+        }
+        writeln!(self.lines, ",\"time\":\"{time:.9}\"}}").expect("a vector takes all");
+        if before > 0 && self.written_bytes + self.lines.len() as u64 > self.target.limits.file_bytes {
+            let next = self.lines.split_off(before);
+            self.flush();
+            self.lines = next;
+        }
     }
 
     fn flush(&mut self) {
@@ -108,7 +121,7 @@ impl Log {
             return;
         }
         let lines = std::mem::take(&mut self.lines);
-        if self.written_bytes > 0 && self.written_bytes + lines.len() as u64 > self.limits.file_bytes {
+        if self.written_bytes > 0 && self.written_bytes + lines.len() as u64 > self.target.limits.file_bytes {
             self.rotate();
         }
         if self.file.is_none() {
@@ -146,7 +159,7 @@ impl Log {
     fn rotate(&mut self) {
         self.file = None;
         self.written_bytes = 0;
-        let oldest = self.limits.files.saturating_sub(1);
+        let oldest = self.target.limits.files.saturating_sub(1);
         if oldest == 0 {
             let _ = std::fs::remove_file(&self.newest);
         }
@@ -160,6 +173,26 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keeper::protocol::LogLimits;
+
+    #[test]
+    fn what_is_told_stands_in_each_line_and_nothing_is_kept_of_what_is_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x-json.log");
+        let attributes = r#"{"tag":"web"}"#.to_owned();
+        let mut log = Log::new(path.clone(), Logging { attributes, ..Logging::default() });
+        log.write(Stream::Stdout, b"one\n");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with(r#"{"log":"one\n","stream":"stdout","attrs":{"tag":"web"},"time":""#),
+            "{text}"
+        );
+        let nowhere = dir.path().join("y-json.log");
+        let mut log = Log::new(nowhere.clone(), Logging { off: true, ..Logging::default() });
+        log.write(Stream::Stdout, b"one\ntw");
+        log.finish();
+        assert!(!nowhere.exists());
+    }
 
     fn lines(path: &std::path::Path) -> Vec<serde_json::Value> {
         std::fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
@@ -169,7 +202,7 @@ mod tests {
     fn lines_are_whole_and_streams_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x-json.log");
-        let mut log = Log::new(path.clone(), LogLimits::default());
+        let mut log = Log::new(path.clone(), Logging::default());
         log.write(Stream::Stdout, b"one\ntw");
         log.write(Stream::Stderr, b"\x00\"bad\"\xff\n");
         log.write(Stream::Stdout, b"o\nthree");
@@ -188,7 +221,7 @@ mod tests {
     fn a_line_without_end_is_cut_and_memory_is_bounded() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x-json.log");
-        let mut log = Log::new(path.clone(), LogLimits::default());
+        let mut log = Log::new(path.clone(), Logging::default());
         for _ in 0..100 {
             log.write(Stream::Stdout, &[b'a'; 1000]);
         }
@@ -204,7 +237,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x-json.log");
         std::fs::write(&path, "{\"log\":\"half").unwrap();
-        let mut log = Log::new(path.clone(), LogLimits::default());
+        let mut log = Log::new(path.clone(), Logging::default());
         log.write(Stream::Stdout, b"whole\n");
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("{\"log\":\"half\n{\"log\":\"whole\\n\""), "{text}");
@@ -214,7 +247,8 @@ mod tests {
     fn rotation_keeps_as_many_files_as_it_may() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x-json.log");
-        let mut log = Log::new(path.clone(), LogLimits { file_bytes: 1000, files: 3 });
+        let limits = LogLimits { file_bytes: 1000, files: 3 };
+        let mut log = Log::new(path.clone(), Logging { limits, ..Logging::default() });
         for n in 0..100 {
             log.write(Stream::Stdout, format!("line {n}\n").as_bytes());
         }
@@ -223,5 +257,8 @@ mod tests {
         assert_eq!(names, ["x-json.log", "x-json.log.1", "x-json.log.2"]);
         assert!((0..3).all(|n| std::fs::metadata(rotated(&path, n)).unwrap().len() <= 1000));
         assert_eq!(lines(&path).last().unwrap()["log"], "line 99\n");
+        let all: String = (0..1000).map(|n| format!("line {n}\n")).collect();
+        log.write(Stream::Stdout, all.as_bytes());
+        assert!((0..3).all(|n| std::fs::metadata(rotated(&path, n)).unwrap().len() <= 1000));
     }
 }

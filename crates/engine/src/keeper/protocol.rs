@@ -222,6 +222,9 @@ pub struct Prepare {
     pub rootless: bool,
     /// The cgroup's limits.
     pub resources: Resources,
+    /// The groups between ours and the container's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cgroup_parent: Vec<String>,
     /// The devices that it may use; empty is all.
     pub devices: Vec<DeviceRule>,
     /// It runs already: its pipes and its cgroup are there.
@@ -251,8 +254,8 @@ pub struct Start {
     pub seccomp: Option<Seccomp>,
     /// Remove all its bytes when it ended.
     pub auto_remove: bool,
-    /// The log's rotation.
-    pub log: LogLimits,
+    /// What becomes of its output.
+    pub log: Logging,
     /// The streams of the caller.
     pub attach: Option<AttachOptions>,
     /// The container's name, which leads callers here.
@@ -277,8 +280,8 @@ pub struct Adopt {
     pub paused: bool,
     /// Remove all its bytes when it ended.
     pub auto_remove: bool,
-    /// The log's rotation.
-    pub log: LogLimits,
+    /// What becomes of its output.
+    pub log: Logging,
     /// The container's name, which leads callers here.
     #[serde(default)]
     pub name: Option<Name>,
@@ -317,6 +320,19 @@ impl Default for LogLimits {
     fn default() -> Self {
         Self { file_bytes: 10 << 20, files: 3 }
     }
+}
+
+/// What becomes of a container's output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logging {
+    /// The files' sizes.
+    pub limits: LogLimits,
+    /// Nothing is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub off: bool,
+    /// An object of JSON that stands beside each line; empty is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub attributes: String,
 }
 
 /// Another process in the container.

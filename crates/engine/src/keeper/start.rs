@@ -131,9 +131,18 @@ pub struct Prepared {
 }
 
 /// The cgroup path of a container, below what the host gives us.
-pub fn cgroup_path(id: &corten_model::ContainerId) -> String {
-    format!("corten/{id}")
+pub fn cgroup_path(run: &std::path::Path, id: &corten_model::ContainerId) -> String {
+    let parent = corten_sys::kernel_file::read(places::directory(run, id).join(PARENT)).unwrap_or_default();
+    path_below(parent.split('/').filter(|part| !part.is_empty()), id)
 }
+
+fn path_below<'a>(parents: impl Iterator<Item = &'a str>, id: &corten_model::ContainerId) -> String {
+    let above: String = parents.map(|part| format!("{part}/")).collect();
+    format!("corten/{above}{id}")
+}
+
+/// The file in the run directory that names the groups between ours and the container's, if there are any.
+const PARENT: &str = "cgroup-parent";
 
 /// The file in the run directory that keeps the cgroups below which a keeper made the container's.
 const ORIGIN: &str = "origin";
@@ -177,8 +186,8 @@ pub fn known_as(request: &Prepare, name: Option<&Name>) -> Option<Name> {
 
 fn make_ready(request: &Prepare) -> Result<(OwnedFd, cgroup::Host, Cgroup, Vec<String>), Error> {
     let listener = places::listen(&request.run, &request.id).map_err(in_run("make the socket"))?;
-    let path = cgroup_path(&request.id);
     if request.adopt {
+        let path = cgroup_path(&request.run, &request.id);
         let host = cgroup_host(&request.run, &request.id).map_err(Error::Cgroup)?;
         let cgroup = host.open(&path).map_err(Error::Cgroup)?;
         host.leave_for_keeper(&path).map_err(Error::Cgroup)?;
@@ -189,6 +198,11 @@ fn make_ready(request: &Prepare) -> Result<(OwnedFd, cgroup::Host, Cgroup, Vec<S
         corten_sys::kernel_file::read("/proc/self/cgroup").map_err(in_run("read our own cgroup for"))?;
     let origin = places::directory(&request.run, &request.id).join(ORIGIN);
     std::fs::write(origin, own).map_err(in_run("note our own cgroup"))?;
+    if !request.cgroup_parent.is_empty() {
+        let note = places::directory(&request.run, &request.id).join(PARENT);
+        std::fs::write(note, request.cgroup_parent.join("/")).map_err(in_run("note the parent cgroup"))?;
+    }
+    let path = path_below(request.cgroup_parent.iter().map(String::as_str), &request.id);
     for pipe in [Pipe::Out, Pipe::Err] {
         places::make_pipe(&request.run, &request.id, pipe).map_err(in_run("make a pipe"))?;
     }

@@ -1,5 +1,6 @@
 //! The files of a log, oldest first, read by line while a keeper writes and rotates them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -22,6 +23,8 @@ pub struct Entry {
     pub stream: Stream,
     /// The bytes, with the newline if there was one.
     pub bytes: Vec<u8>,
+    /// What was to be told beside each line.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// A line as it stands in the file.
@@ -29,6 +32,8 @@ pub struct Entry {
 struct Stored {
     log: String,
     stream: Stream,
+    #[serde(default)]
+    attrs: BTreeMap<String, String>,
     time: jiff::Timestamp,
 }
 
@@ -128,6 +133,7 @@ impl Files {
                     time_unix_ns: stored.time.as_nanosecond(),
                     stream: stored.stream,
                     bytes: stored.log.into_bytes(),
+                    attributes: stored.attrs,
                 }));
             }
             if !self.read_more()? {
@@ -190,7 +196,7 @@ fn is_same(one: &File, other: &File) -> bool {
 mod tests {
     use super::*;
     use crate::keeper::log::Log;
-    use crate::keeper::protocol::LogLimits;
+    use crate::keeper::protocol::{LogLimits, Logging};
 
     fn all(files: &mut Files) -> Vec<String> {
         let mut lines = Vec::new();
@@ -204,7 +210,10 @@ mod tests {
     fn lines_come_in_order_through_rotations_and_the_tail_is_counted_over_files() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let mut log = Log::new(path.clone(), LogLimits { file_bytes: 2_000, files: 5 });
+        let mut log = Log::new(
+            path.clone(),
+            Logging { limits: LogLimits { file_bytes: 2_000, files: 5 }, ..Logging::default() },
+        );
         let expected: Vec<String> = (0..80).map(|n| format!("line {n}\n")).collect();
         expected.iter().for_each(|line| log.write(Stream::Stdout, line.as_bytes()));
         assert!(rotated(&path, 2).exists());

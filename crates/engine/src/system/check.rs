@@ -160,7 +160,8 @@ fn cgroups(scan: &Scan, repair: bool, findings: &mut Vec<Finding>) -> Result<()>
         ids.extend(with_cgroup(run, short)?);
     }
     for id in ids.iter().filter(|id| !places::is_locked(run, id)) {
-        let Ok(cgroup) = crate::keeper::cgroup_host(run, id)?.open(&crate::keeper::cgroup_path(id)) else {
+        let Ok(cgroup) = crate::keeper::cgroup_host(run, id)?.open(&crate::keeper::cgroup_path(run, id))
+        else {
             continue;
         };
         if !cgroup.directories().iter().any(|dir| dir.exists()) {
@@ -184,7 +185,7 @@ fn with_cgroup(run: &Path, short: &str) -> Result<Vec<ContainerId>> {
     let mut found = Vec::new();
     let Ok(any) = format!("{short:0<64}").parse::<ContainerId>() else { return Ok(found) };
     let host = crate::keeper::cgroup_host(run, &any)?;
-    let Ok(cgroup) = host.open(&crate::keeper::cgroup_path(&any)) else { return Ok(found) };
+    let Ok(cgroup) = host.open(&crate::keeper::cgroup_path(run, &any)) else { return Ok(found) };
     for parent in cgroup.directories().iter().filter_map(|dir| dir.parent()) {
         let names = std::fs::read_dir(parent).into_iter().flatten().flatten();
         let ids = names.filter_map(|e| e.file_name().to_str()?.parse::<ContainerId>().ok());

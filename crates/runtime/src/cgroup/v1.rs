@@ -94,9 +94,9 @@ fn fill_cpuset(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Moves the calling process into the group above `path`.
+/// Moves the calling process into the first group of `path`: it is none of what a parent of the container's counts.
 pub(super) fn enter_above(hierarchy: &Hierarchy, path: &str) -> Result<(), Error> {
-    let (above, _) = path.rsplit_once('/').unwrap_or(("", path));
+    let (above, _) = path.split_once('/').unwrap_or(("", path));
     let tasks = hierarchy.place().join(above).join("tasks");
     match file::write(&tasks, "0") {
         Err(error) if error.refused() == Some(Errno::NOENT) => {
