@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use corten_model::{ContainerId, Digest};
+use corten_storage::tree::Hands;
 use corten_storage::{Garbage, Live, Trash, Writing};
 use rusqlite::Connection;
 
@@ -167,7 +168,7 @@ fn sweep(engine: &mut Engine, alone: Option<Writing>) -> Result<()> {
     drop(alone);
     crate::steps::reached("gc.condemned");
     let paths: Vec<PathBuf> = trash.path().map(PathBuf::from).into_iter().collect();
-    inside::remove_trees(engine.is_rootless(), &paths)
+    inside::remove_trees(engine.is_rootless(), &paths, Hands::Many)
 }
 
 #[cfg(test)]

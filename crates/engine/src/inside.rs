@@ -13,7 +13,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use corten_model::{Digest, Kind, VolumeId};
-use corten_storage::{Account, Limits, Live, Store, Unpacked, snapshot, tree};
+use corten_storage::tree::{self, Hands};
+use corten_storage::{Account, Limits, Live, Store, Unpacked, snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::keeper::protocol::{self, Failure};
@@ -83,7 +84,7 @@ enum Job {
     /// Write a layer's tar to the output.
     LayerTar { root: PathBuf, chain: Digest },
     /// Remove whole trees.
-    RemoveTrees { paths: Vec<PathBuf> },
+    RemoveTrees { paths: Vec<PathBuf>, hands: Hands },
     /// Make a volume's data, filled with what layers (top first) have at a path.
     MakeVolume { root: PathBuf, id: VolumeId, image: Option<(Vec<PathBuf>, String)> },
     /// Compare the store with its rows.
@@ -132,7 +133,7 @@ fn perform(
             });
         }
         Job::LayerTar { root, chain } => layers::write_tar(&root, rootless, &chain, output)?,
-        Job::RemoveTrees { paths } => paths.iter().try_for_each(|path| tree::remove(path))?,
+        Job::RemoveTrees { paths, hands } => paths.iter().try_for_each(|path| tree::remove(path, hands))?,
         Job::MakeVolume { root, id, image } => {
             let store = Store::open(&root, rootless)?;
             store.volumes().create(&id)?;
@@ -168,12 +169,12 @@ fn run(rootless: bool, job: Job, input: &mut dyn Read) -> Result<Outcome> {
 }
 
 /// Removes whole trees.
-pub(crate) fn remove_trees(rootless: bool, paths: &[PathBuf]) -> Result<()> {
+pub(crate) fn remove_trees(rootless: bool, paths: &[PathBuf], hands: Hands) -> Result<()> {
     let existing: Vec<PathBuf> = paths.iter().filter(|p| p.symlink_metadata().is_ok()).cloned().collect();
     if existing.is_empty() {
         return Ok(());
     }
-    run(rootless, Job::RemoveTrees { paths: existing }, &mut io::empty()).map(drop)
+    run(rootless, Job::RemoveTrees { paths: existing, hands }, &mut io::empty()).map(drop)
 }
 
 /// Makes a volume's data, filled with what an image's layers have at a path.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use corten_model::{Name, VolumeId};
+use corten_storage::tree::Hands;
 
 use crate::db::volumes;
 use crate::db::{Database, events};
@@ -45,7 +46,7 @@ pub(crate) fn remove_data<'v>(
     volumes: impl Iterator<Item = &'v volumes::Volume>,
 ) -> Result<()> {
     let place = |v: &volumes::Volume| engine.store().volume_data(&v.id).parent().map(PathBuf::from);
-    inside::remove_trees(engine.is_rootless(), &volumes.filter_map(place).collect::<Vec<_>>())
+    inside::remove_trees(engine.is_rootless(), &volumes.filter_map(place).collect::<Vec<_>>(), Hands::Many)
 }
 
 /// As callers see it.

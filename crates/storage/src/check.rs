@@ -15,7 +15,7 @@ use crate::error::{At, Error};
 use crate::store::Store;
 use crate::sweep::Held;
 use crate::temp;
-use crate::tree;
+use crate::tree::{self, Hands};
 use crate::volumes;
 
 /// What the rows name.
@@ -100,7 +100,7 @@ impl Check {
     /// Notes litter, and removes it in a repair.
     fn litter(&mut self, problem: Problem, path: PathBuf) -> Result<(), Error> {
         if self.repair {
-            tree::remove(&path)?;
+            tree::remove(&path, Hands::Many)?;
         }
         self.found(problem, path, self.repair);
         Ok(())

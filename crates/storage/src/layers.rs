@@ -23,7 +23,7 @@ use crate::recipe::{LayerTar, RECIPE, REPLACED, Recorder};
 use crate::steps::reached;
 use crate::store::Store;
 use crate::temp::{self, TempDir};
-use crate::tree;
+use crate::tree::{self, Hands};
 use crate::unpack::Unpacker;
 
 /// Layers of one image, as in Docker; overlay itself takes 500.
@@ -280,6 +280,6 @@ pub(crate) fn remove_whole(directory: &std::path::Path, path: &std::path::Path) 
     match fs::rename(path, &target) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e).at("remove", path),
-        Ok(()) => tree::remove(&target),
+        Ok(()) => tree::remove(&target, Hands::Many),
     }
 }

@@ -15,7 +15,7 @@ use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{At, Error};
-use crate::tree;
+use crate::tree::{self, Hands};
 
 /// What temporary names begin with; no id, digest or fixed name does.
 pub(crate) const PREFIX: &str = ".tmp-";
@@ -81,7 +81,7 @@ impl Drop for TempDir {
     fn drop(&mut self) {
         if !self.keep {
             // What can't be removed now is found by the next check.
-            let _ = tree::remove(&self.path);
+            let _ = tree::remove(&self.path, Hands::Many);
         }
     }
 }

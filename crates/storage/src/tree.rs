@@ -11,7 +11,7 @@ mod walk;
 pub(crate) use attributes::{is_portable, proc_path, read_xattr, xattrs};
 pub use copy::copy;
 pub(crate) use copy::{copy_node, kind_of};
-pub use remove::remove;
+pub use remove::{Hands, remove};
 pub use usage::usage;
 pub(crate) use walk::{Mounts, Next, Node, is_kernels_own, walk};
 

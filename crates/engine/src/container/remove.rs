@@ -4,6 +4,7 @@ use std::fs::File;
 
 use corten_model::ContainerId;
 use corten_model::signal::Signal;
+use corten_storage::tree::Hands;
 
 use super::{RemoveOptions, reconcile, resolve, stop};
 use crate::attach::Session;
@@ -103,7 +104,7 @@ pub(crate) fn remove_bytes(engine: &mut Engine, id: &ContainerId, volumes: &[Vol
     let dir = engine.store().container_dir(id);
     crate::journal::unmark(&crate::journal::Places::new(&dir, &engine.roots().run, id));
     reconcile::clean_up_if_left(engine, id)?;
-    crate::inside::remove_trees(engine.is_rootless(), &[dir])?;
+    crate::inside::remove_trees(engine.is_rootless(), &[dir], Hands::Many)?;
     crate::volume::remove_data(engine, volumes.iter())
 }
 

@@ -13,6 +13,7 @@ use corten_model::user::IdOrName;
 use corten_runtime::seccomp;
 use corten_runtime::spec::NsKind;
 use corten_storage::snapshot::Snapshot;
+use corten_storage::tree::Hands;
 
 use super::create;
 use super::{CreateRequest, Started, devices, join, logging, reconcile, spec};
@@ -120,7 +121,7 @@ fn start_stopped(
         // It is restarted: a mount that promised to sync nothing is refused a second one of the same directory until
         // the mark that it left is gone.
         let work = engine.store().container_dir(&container.id).join("work/work");
-        crate::inside::remove_trees(engine.is_rootless(), &[work])?;
+        crate::inside::remove_trees(engine.is_rootless(), &[work], Hands::One)?;
     }
     launch(engine, container, &image, line, host_devices, attach).map(Some)
 }

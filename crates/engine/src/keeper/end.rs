@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use corten_model::state::Exit;
+use corten_storage::tree::Hands;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
@@ -213,7 +214,7 @@ impl Keeper {
             let dir = request.data.join("containers").join(request.id.as_str());
             if self.settled {
                 // What stays of it has no row: `system check` finds it.
-                let _ = crate::inside::remove_trees(request.rootless, std::slice::from_ref(&dir));
+                let _ = crate::inside::remove_trees(request.rootless, std::slice::from_ref(&dir), Hands::One);
             }
             places::remove(&request.run, &request.id);
             // Nobody took its row away (`run -d`, or the command was killed), unless another command did meanwhile.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, XattrFlags};
 
-use super::{copy, remove, usage};
+use super::{Hands, copy, remove, usage};
 use crate::error::Error;
 
 fn open(path: &Path) -> std::os::fd::OwnedFd {
@@ -34,10 +34,40 @@ fn deep_and_closed_trees_are_measured_and_removed() {
     fs::write(top.join("closed/f"), "x").unwrap();
     fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     assert!(usage(&top).unwrap() >= flat * 10_000);
-    remove(&top).unwrap();
+    remove(&top, Hands::Many).unwrap();
     assert!(!top.exists());
-    remove(&top).unwrap();
-    remove(&temp.path().join("a/b")).unwrap();
+    remove(&top, Hands::Many).unwrap();
+    remove(&temp.path().join("a/b"), Hands::One).unwrap();
+}
+
+#[test]
+fn large_trees_are_removed_by_many_hands() {
+    let temp = tempfile::tempdir().unwrap();
+    let top = temp.path().join("top");
+    let fill = || {
+        for number in 0..3000 {
+            let dir = top.join(format!("d{}/x", number / 100));
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join(format!("f{number}")), "x").unwrap();
+            fs::write(top.join(format!("f{number}")), "x").unwrap();
+        }
+        deep(&top.join("d7"), 200);
+    };
+    for hands in [Hands::One, Hands::Many] {
+        fill();
+        remove(&top, hands).unwrap();
+        assert!(!top.exists(), "{hands:?}");
+    }
+    // What a helper can't remove is told.
+    fill();
+    let (mounted, file) = (top.join("d29/x/f2999"), temp.path().join("file"));
+    fs::write(&file, "kept").unwrap();
+    rustix::mount::mount_bind(&file, &mounted).unwrap();
+    let result = remove(&top, Hands::Many);
+    rustix::mount::unmount(&mounted, rustix::mount::UnmountFlags::DETACH).unwrap();
+    assert!(matches!(result, Err(Error::Mounted { .. })), "{result:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    remove(&top, Hands::Many).unwrap();
 }
 
 #[test]
@@ -50,13 +80,13 @@ fn symlinks_and_mounts_are_left_alone() {
     fs::write(outside.join("kept"), "x").unwrap();
     symlink(&outside, top.join("link")).unwrap();
     rustix::mount::mount_bind(&outside, top.join("mount")).unwrap();
-    let result = remove(&top);
+    let result = remove(&top, Hands::Many);
     rustix::mount::unmount(top.join("mount"), rustix::mount::UnmountFlags::DETACH).unwrap();
     assert!(matches!(result, Err(Error::Mounted { .. })), "{result:?}");
-    remove(&top).unwrap();
+    remove(&top, Hands::Many).unwrap();
     assert!(outside.join("kept").exists());
     symlink(&outside, &top).unwrap();
-    remove(&top).unwrap();
+    remove(&top, Hands::Many).unwrap();
     assert!(outside.join("kept").exists() && !top.is_symlink());
 }
 
