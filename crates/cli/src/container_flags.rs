@@ -9,7 +9,7 @@ use corten_engine::container::CreateRequest;
 use corten_model::capability::CapChange;
 use corten_model::container::ContainerConfig;
 use corten_model::device::Device;
-use corten_model::mount::{self, MountSpec};
+use corten_model::mount::{self, MountSource, MountSpec, VolumesFrom};
 use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
 use corten_model::security::SecurityOpt;
 use corten_model::signal::Signal;
@@ -67,8 +67,14 @@ pub struct ContainerFlags {
     #[arg(long, value_name = "FILE")]
     label_file: Vec<PathBuf>,
     /// Mount a volume or a directory of the host: [SOURCE:]TARGET[:ro]
-    #[arg(short, long, value_name = "VOLUME")]
-    volume: Vec<String>,
+    #[arg(short, long, value_name = "VOLUME", value_parser = mount::parse_volume)]
+    volume: Vec<MountSpec>,
+    /// Optional volume driver for the container: only local is there
+    #[arg(long, value_name = "DRIVER")]
+    volume_driver: Option<String>,
+    /// Mount volumes from the specified container: CONTAINER[:ro]
+    #[arg(long, value_name = "CONTAINER")]
+    volumes_from: Vec<VolumesFrom>,
     /// Attach a filesystem mount to the container: type=TYPE,source=SOURCE,target=TARGET
     #[arg(long, value_name = "MOUNT", value_parser = mount::parse_mount)]
     mount: Vec<MountSpec>,
@@ -177,6 +183,8 @@ impl ContainerFlags {
             env: variables(&self.env_file, &self.env, around.lookup)?,
             labels: self.labels()?,
             mounts: self.mounts(around)?,
+            volumes_from: std::mem::take(&mut self.volumes_from),
+            volume_driver: self.volume_driver.take().filter(|driver| !driver.is_empty()),
             resources: self.fixed_resources.add_to(self.resources.limits(around.cpus)?),
             oom_score_adj: self.oom_score_adj,
             sysctls: sysctls(&self.sysctl)?,
@@ -230,13 +238,14 @@ impl ContainerFlags {
     }
 
     fn mounts(&mut self, around: &Around<'_>) -> Result<Vec<MountSpec>> {
-        let mut mounts = Vec::new();
-        for text in &self.volume {
-            mounts.push(mount::parse_volume(&absolute_source(text, around)?)?);
+        let typed = [&mut self.volume, &mut self.mount, &mut self.tmpfs];
+        let mut mounts: Vec<MountSpec> = typed.into_iter().flat_map(std::mem::take).collect();
+        for mount in &mut mounts {
+            if let MountSource::Bind(bind) = &mut mount.source {
+                absolute(&mut bind.path, around)?;
+            }
         }
-        mounts.append(&mut self.mount);
-        mounts.append(&mut self.tmpfs);
-        Ok(mounts)
+        Ok(mount::settled(mounts))
     }
 }
 
@@ -266,14 +275,13 @@ fn network(typed: &[NetworkMode]) -> Result<NetworkMode> {
 }
 
 /// `-v ./data:/data`: a source that begins with a dot is relative to where the caller is.
-fn absolute_source(text: &str, around: &Around<'_>) -> Result<String> {
-    let Some((source, rest)) = text.split_once(':') else { return Ok(text.to_owned()) };
+fn absolute(source: &mut String, around: &Around<'_>) -> Result<()> {
     if !source.starts_with('.') {
-        return Ok(text.to_owned());
+        return Ok(());
     }
-    let fail = |error: std::io::Error| Failure::Read { path: source.into(), source: error };
+    let fail = |error: std::io::Error| Failure::Read { path: source.as_str().into(), source: error };
     let mut path = (around.directory)().map_err(fail)?;
-    for part in std::path::Path::new(source).components() {
+    for part in std::path::Path::new(source.as_str()).components() {
         match part {
             std::path::Component::ParentDir => {
                 path.pop();
@@ -282,9 +290,10 @@ fn absolute_source(text: &str, around: &Around<'_>) -> Result<String> {
             _ => {}
         }
     }
-    let path = path.into_os_string().into_string();
-    let path = path.map_err(|_| Invalid::new("volume", text, "the working directory is not valid UTF-8"))?;
-    Ok(format!("{path}:{rest}"))
+    let bad = || Invalid::new("volume", source.as_str(), "the working directory is not valid UTF-8");
+    let made = path.into_os_string().into_string().map_err(|_| bad())?;
+    *source = made;
+    Ok(())
 }
 
 fn shm_size(text: &str) -> std::result::Result<u64, Invalid> {
@@ -428,7 +437,14 @@ mod tests {
         let mounts = request(&words).unwrap().config.mounts;
         let targets: Vec<_> = mounts.iter().map(|mount| (mount.target.as_str(), mount.read_only)).collect();
         assert_eq!(targets, [("/b", true), ("/d", false), ("/m", false), ("/t", false)]);
-        assert!(matches!(&mounts[0].source, MountSource::Bind { path, .. } if path == "/work/here/b"));
+        assert!(matches!(&mounts[0].source, MountSource::Bind(bind) if bind.path == "/work/here/b"));
+        let words = ["-v", "/d", "--tmpfs", "/d", "--mount", "type=bind,source=.,target=/e", "i"];
+        let mounts = request(&words).unwrap().config.mounts;
+        let targets: Vec<_> = mounts.iter().map(|mount| mount.target.as_str()).collect();
+        assert_eq!(targets, ["/e", "/d"], "a volume without a name gives way");
+        assert!(matches!(&mounts[0].source, MountSource::Bind(bind) if bind.path == "/work/here"));
+        let config = request(&["--volumes-from", "a:ro", "--volumes-from=b", "i"]).unwrap().config;
+        assert_eq!(config.volumes_from, ["a:ro".parse().unwrap(), "b".parse().unwrap()]);
     }
 
     #[test]

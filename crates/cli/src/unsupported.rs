@@ -34,7 +34,6 @@ const NO_BRIDGE: &str = "bridge networks are not built yet";
 const NO_PULL: &str = "registries are not built yet";
 const NO_API: &str = "the Engine API is not built yet";
 const NO_CHECKPOINT: &str = "checkpoints are not built yet";
-const NO_DRIVERS: &str = "volumes have no other drivers yet";
 const NO_SWARM: &str = "there is no Swarm";
 const NOT_YET: &str = "it is not built yet";
 const WINDOWS: &str = "it is only supported on a Docker daemon running on windows";
@@ -83,8 +82,6 @@ const CONTAINER: &[Unsupported] = &[
     long("runtime", NOT_YET),
     long("storage-opt", STORAGE),
     long("use-api-socket", NO_API),
-    long("volume-driver", NO_DRIVERS),
-    long("volumes-from", NOT_YET),
 ];
 
 /// The flags of one command, called by the first of its forms.
@@ -98,10 +95,8 @@ pub const COMMANDS: &[(&str, &[Unsupported])] = &[
         "volume create",
         &[
             long("availability", NO_SWARM),
-            both('d', "driver", NO_DRIVERS),
             long("group", NO_SWARM),
             long("limit-bytes", NO_SWARM),
-            both('o', "opt", NO_DRIVERS),
             long("required-bytes", NO_SWARM),
             long("scope", NO_SWARM),
             long("secret", NO_SWARM),

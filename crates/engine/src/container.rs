@@ -1,5 +1,6 @@
 //! Containers: one verb per file, here what they share at the door.
 
+mod binds;
 mod commit;
 mod copy;
 mod create;
@@ -14,6 +15,7 @@ mod inspect;
 mod join;
 mod list;
 mod logging;
+mod mounts;
 mod names;
 mod pause;
 mod reconcile;

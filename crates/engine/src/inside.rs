@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::keeper::protocol::{self, Failure};
 use crate::{Engine, Result, call, ids};
 
-pub(crate) use files::{Stopped, View, ViewMount, changes, commit, copy_in, copy_out, export};
+pub(crate) use files::{Stopped, View, ViewMount, ViewSource, changes, commit, copy_in, copy_out, export};
 pub(crate) use layers::Unpacker;
 pub(crate) use namespaces::Enter;
 
@@ -87,6 +87,8 @@ enum Job {
     RemoveTrees { paths: Vec<PathBuf>, hands: Hands },
     /// Make a volume's data, filled with what layers (top first) have at a path.
     MakeVolume { root: PathBuf, id: VolumeId, image: Option<(Vec<PathBuf>, String)> },
+    /// Fill a volume that is there likewise, if it is empty.
+    FillVolume { root: PathBuf, id: VolumeId, image: (Vec<PathBuf>, String) },
     /// Compare the store with its rows.
     Check { root: PathBuf, live: Live, repair: bool },
     /// Add up what every byte belongs to.
@@ -142,6 +144,11 @@ fn perform(
                 store.volumes().fill(&id, view.as_fd(), Path::new(&path))?;
             }
         }
+        Job::FillVolume { root, id, image: (lowers, path) } => {
+            let store = Store::open(&root, rootless)?;
+            let view = snapshot::view(&lowers, rootless)?;
+            store.volumes().fill(&id, view.as_fd(), Path::new(&path))?;
+        }
         Job::Check { root, live, repair } => {
             let store = Store::open(&root, rootless)?;
             for finding in corten_storage::check(&store, &live, repair)? {
@@ -181,6 +188,19 @@ pub(crate) fn remove_trees(rootless: bool, paths: &[PathBuf], hands: Hands) -> R
 pub(crate) fn make_volume(engine: &Engine, id: &VolumeId, image: Option<(&[PathBuf], &str)>) -> Result<()> {
     let image = image.map(|(lowers, path)| (lowers.to_vec(), path.to_owned()));
     let job = Job::MakeVolume { root: engine.roots().data.clone(), id: id.clone(), image };
+    run(engine.is_rootless(), job, &mut io::empty()).map(drop)
+}
+
+/// Fills a volume with what an image's layers have at a path, if it is still empty.
+pub(crate) fn fill_volume(engine: &Engine, id: &VolumeId, image: Option<(&[PathBuf], &str)>) -> Result<()> {
+    let Some((lowers, path)) = image else { return Ok(()) };
+    let data = engine.store().volume_data(id);
+    // Most volumes are full, and then nobody has to be asked.
+    if std::fs::read_dir(&data).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Ok(());
+    }
+    let image = (lowers.to_vec(), path.to_owned());
+    let job = Job::FillVolume { root: engine.roots().data.clone(), id: id.clone(), image };
     run(engine.is_rootless(), job, &mut io::empty()).map(drop)
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
-use corten_model::{Digest, Kind};
+use corten_model::Kind;
 
 use crate::container::{self, ListFilter, RemoveOptions};
 use crate::db::{images, tags, volumes};
@@ -101,7 +101,8 @@ pub fn volumes(engine: &mut Engine, all: bool, filter: &Filter) -> Result<Pruned
 /// Removes the images that no container has: those without a name, or with `all` every one.
 pub fn images(engine: &mut Engine, all: bool, filter: &Filter) -> Result<Pruned<Removed>> {
     let listed = container::list(engine, &ListFilter { all: true })?;
-    let in_use: HashSet<Digest> = listed.into_iter().map(|c| c.image_id).collect();
+    let mut in_use = images::mounted(engine.database()?.read())?;
+    in_use.extend(listed.into_iter().map(|c| c.image_id));
     let mut candidates = Vec::new();
     let mut layers: HashSet<PathBuf> = HashSet::new();
     for found in image::list(engine)? {

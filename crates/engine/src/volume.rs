@@ -12,6 +12,10 @@ use crate::engine::random_id;
 use crate::error::Doing;
 use crate::{Engine, Error, Result, inside, journal};
 
+pub(crate) mod options;
+
+pub(crate) use options::Data;
+
 /// A volume.
 #[derive(Debug, Clone)]
 pub struct Volume {
@@ -23,21 +27,40 @@ pub struct Volume {
     pub created_unix_s: i64,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Options of its driver.
+    pub options: BTreeMap<String, String>,
     /// Whether it has no name of its own.
     pub anonymous: bool,
 }
 
+/// A volume that is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct New {
+    /// Its name; without one it is anonymous.
+    pub name: Option<Name>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Options of its driver.
+    pub options: BTreeMap<String, String>,
+}
+
 /// A row for a new volume; without a name it is anonymous and called by its id.
-pub(crate) fn new_row(name: Option<Name>, labels: BTreeMap<String, String>) -> Result<volumes::Volume> {
+pub(crate) fn new_row(new: New) -> Result<volumes::Volume> {
+    let New { name, labels, options } = new;
     let id = VolumeId::from_bytes(random_id()?);
     let anonymous = name.is_none();
     let name = name.unwrap_or_else(|| id.as_str().parse().expect("64 hex digits are a name"));
-    Ok(volumes::Volume { id, name, labels, anonymous, created_ns: journal::now_ns() })
+    Ok(volumes::Volume { id, name, labels, options, anonymous, created_ns: journal::now_ns() })
 }
 
 /// Makes the data of a new volume, filled with what the image's layers (top first) have at a path.
 pub(crate) fn make_data(engine: &mut Engine, id: &VolumeId, image: Option<(&[PathBuf], &str)>) -> Result<()> {
     inside::make_volume(engine, id, image)
+}
+
+/// Fills a volume that is there and still empty likewise.
+pub(crate) fn fill_data(engine: &mut Engine, id: &VolumeId, image: Option<(&[PathBuf], &str)>) -> Result<()> {
+    inside::fill_volume(engine, id, image)
 }
 
 /// Removes the data of volumes whose rows are gone, or were never made.
@@ -56,17 +79,20 @@ pub(crate) fn present(engine: &Engine, volume: volumes::Volume) -> Volume {
         name: volume.name,
         created_unix_s: volume.created_ns / 1_000_000_000,
         labels: volume.labels,
+        options: volume.options,
         anonymous: volume.anonymous,
     }
 }
 
 /// Makes a volume; one of that name that is there already is given back.
-pub fn create(engine: &mut Engine, name: Option<Name>, labels: BTreeMap<String, String>) -> Result<Volume> {
-    let typed = name.as_ref().map(|n| n.to_string()).unwrap_or_default();
+pub fn create(engine: &mut Engine, new: New, driver: Option<&str>) -> Result<Volume> {
+    options::check_driver(driver)?;
+    options::check(&new.options)?;
+    let typed = new.name.as_ref().map(|n| n.to_string()).unwrap_or_default();
     if let Some(known) = volumes::by_name(engine.database()?.read(), &typed)? {
         return Ok(present(engine, known));
     }
-    let volume = new_row(name, labels)?;
+    let volume = new_row(new)?;
     let _writing = engine.store().writing()?;
     make_data(engine, &volume.id, None).doing("create volume", volume.name.as_str())?;
     let made = engine.database()?.write_durably(|transaction| -> Result<Option<volumes::Volume>> {

@@ -14,7 +14,7 @@ use crate::device::{CgroupRule, Device};
 use crate::health::HealthConfig;
 use crate::hosts::ExtraHost;
 use crate::log::LogConfig;
-use crate::mount::MountSpec;
+use crate::mount::{MountSpec, VolumesFrom};
 use crate::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
 use crate::resources::Resources;
 use crate::restart::RestartPolicy;
@@ -62,6 +62,10 @@ pub struct ContainerConfig {
     pub labels: BTreeMap<String, String>,
     /// `-v`, `--mount`, `--tmpfs`.
     pub mounts: Vec<MountSpec>,
+    /// `--volumes-from`; what it brought is among `mounts`.
+    pub volumes_from: Vec<VolumesFrom>,
+    /// `--volume-driver`.
+    pub volume_driver: Option<String>,
     /// `--read-only`.
     pub read_only: bool,
     /// `--cap-add`.
@@ -218,6 +222,8 @@ impl Default for ContainerConfig {
             init: None,
             labels: BTreeMap::new(),
             mounts: Vec::new(),
+            volumes_from: Vec::new(),
+            volume_driver: None,
             read_only: false,
             cap_add: Vec::new(),
             cap_drop: Vec::new(),

@@ -18,7 +18,8 @@ use crate::newborn::{garbled, hide};
 use crate::plan::{ChildStep, Plan};
 use crate::process::{Ending, become_program, become_root};
 use crate::spec::Process;
-use crate::start::{Launch, binds::Piece, set_oom_score};
+use crate::start::binds::{self, Piece};
+use crate::start::{Launch, set_oom_score};
 use crate::step::{Failure, Step, at, at_io};
 use crate::terminal::{self, Pty};
 
@@ -177,15 +178,8 @@ impl<'a> Init<'a> {
     }
 
     fn make_root(&mut self) -> Result<(), Failure> {
-        let mount = self.launch.rootfs.mount(None).map_err(|error| {
-            let mut why = error.to_string();
-            let mut next = error.source();
-            while let Some(cause) = next {
-                why = format!("{why}: {cause}");
-                next = cause.source();
-            }
-            Failure::because(Step::RootFs, "", Errno::INVAL, why)
-        })?;
+        let failed = |why| Failure::because(Step::RootFs, "", Errno::INVAL, why);
+        let mount = self.launch.rootfs.mount(None).map_err(|error| failed(binds::chain(&*error)))?;
         self.adopt_root(mount)
     }
 

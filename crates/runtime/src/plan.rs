@@ -15,7 +15,7 @@
 use std::fmt;
 
 use corten_model::Invalid;
-use corten_model::mount::clean_target;
+use corten_model::mount::{Owner, clean_target};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
 use crate::spec::{Mount, NsKind, Spec};
@@ -85,7 +85,22 @@ pub enum Source<'a> {
         recursive_attributes: MountAttrFlags,
         /// Propagation, and whether of those below too.
         propagation: (MountPropagationFlags, bool),
+        /// Whose files those of the source's owner are.
+        owner: Owner,
     },
+    /// A file system that is made with the powers of who starts the container, and idmapped: a volume on a disk.
+    Outside {
+        /// The type.
+        fstype: &'a str,
+        /// The disk, or what that type takes for one.
+        source: &'a str,
+        /// Parameters.
+        parameters: Vec<(&'a str, Option<&'a str>)>,
+        /// Whose files those of its root's owner are.
+        owner: Owner,
+    },
+    /// The files of an image: what the caller gave under this number.
+    Tree(usize),
     /// The container's own cgroup directories, one below the other for version 1.
     Cgroup,
     /// The `/dev/shm` of another container, which the caller has as a detached mount.
@@ -103,6 +118,15 @@ pub struct Planned<'a> {
     pub source: Source<'a>,
     /// Attributes of its top mount.
     pub attributes: MountAttrFlags,
+    /// What of the source is shown, if not all of it; resolved inside of it only.
+    pub subpath: Option<&'a str>,
+}
+
+impl Planned<'_> {
+    /// Whether it is opened on the side that has the powers for it: the parent's as root, else the child's.
+    pub fn is_opened(&self) -> bool {
+        matches!(self.source, Source::Bind { .. } | Source::Outside { .. } | Source::Tree(_))
+    }
 }
 
 /// A step of the child until its last part, which is the same for every process; numbers are of [`Plan::mounts`].
@@ -126,7 +150,7 @@ pub enum ChildStep {
     AwaitFds,
     /// Rootless: root and binds are made here.
     MakeRoot,
-    /// Rootless: open a bind.
+    /// Rootless: open a bind, a volume's file system or an image's files.
     MakeBind(usize),
     /// Rootless: the tmpfs with the host's nodes bound.
     MakeDev(usize),
@@ -176,7 +200,7 @@ pub enum ParentStep {
     MakeRoot,
     /// Make the tmpfs with device nodes.
     MakeDev(usize),
-    /// Open a bind, idmap it.
+    /// Open a bind, a volume's file system or an image's files, idmapped.
     MakeBind(usize),
     /// Open the container's cgroup directories.
     MakeCgroupView(usize),
@@ -241,6 +265,7 @@ pub fn plan<'a>(spec: &'a Spec, facts: &Facts) -> Result<Plan<'a>, Invalid> {
             plain_target: true,
             source: Source::Shm,
             attributes: MountAttrFlags::empty(),
+            subpath: None,
         });
     }
     let mut plan = Plan { joins, new, in_userns, writes_maps, mounts, parent: Vec::new(), child: Vec::new() };
@@ -292,25 +317,20 @@ fn planned<'a>(mount: &'a Mount, spec: &Spec, owned: &Owned) -> Result<Planned<'
         _ => {}
     }
     let mut attributes = options.attributes;
+    let subpath = options.subpath;
     let source = if let Some(recursive) = bind {
         if !mount.source.starts_with('/') {
             return Err(bad("the source of a bind is an absolute path"));
         }
-        // A mount below a read-only one would be a hole in it.
-        let recursive_attributes =
-            options.recursive_attributes | if recursive { attributes } else { MountAttrFlags::empty() };
-        let propagation = options.propagation.unwrap_or((MountPropagationFlags::PRIVATE, true));
-        Source::Bind {
-            path: &mount.source,
-            recursive,
-            idmap: !options.plain_ids,
-            recursive_attributes,
-            propagation,
-        }
+        bind_source(mount, recursive, &options)
     } else {
         attributes |= options.recursive_attributes;
         let parameters = options.parameters;
         match kind {
+            TREE => Source::Tree(mount.source.parse().map_err(|_| bad("an image's files have a number"))?),
+            fstype if options.outside => {
+                Source::Outside { fstype, source: &mount.source, parameters, owner: mount.owner }
+            }
             "proc" if !owned.proc => host_tree("/proc", MountAttrFlags::empty()),
             "sysfs" if !owned.sysfs => host_tree("/sys", attributes | MountAttrFlags::MOUNT_ATTR_RDONLY),
             "cgroup" | "cgroup2" => {
@@ -325,7 +345,23 @@ fn planned<'a>(mount: &'a Mount, spec: &Spec, owned: &Owned) -> Result<Planned<'
             }
         }
     };
-    Ok(Planned { target, plain_target, source, attributes })
+    Ok(Planned { target, plain_target, source, attributes, subpath })
+}
+
+/// The type of a mount whose source is a number of [`crate::Launch::trees`].
+pub const TREE: &str = "corten-tree";
+
+fn bind_source<'a>(mount: &'a Mount, recursive: bool, options: &options::Options<'a>) -> Source<'a> {
+    // A mount below a read-only one would be a hole in it, unless that is asked for.
+    let inherited = if recursive { options.attributes - options.only_top } else { MountAttrFlags::empty() };
+    Source::Bind {
+        path: &mount.source,
+        recursive,
+        idmap: !options.plain_ids,
+        recursive_attributes: options.recursive_attributes | inherited,
+        propagation: options.propagation.unwrap_or((MountPropagationFlags::PRIVATE, true)),
+        owner: mount.owner,
+    }
 }
 
 /// Files of proc that LXCFS and the like may show their own of.
@@ -338,7 +374,8 @@ fn is_below(path: &str, top: &str) -> bool {
 
 fn host_tree(path: &'static str, recursive_attributes: MountAttrFlags) -> Source<'static> {
     let propagation = (MountPropagationFlags::PRIVATE, true);
-    Source::Bind { path, recursive: true, idmap: false, recursive_attributes, propagation }
+    let owner = Owner::Plain;
+    Source::Bind { path, recursive: true, idmap: false, recursive_attributes, propagation, owner }
 }
 
 /// Without ids that the map lacks: devpts' group 5 in a map of one id is EINVAL.
@@ -373,7 +410,7 @@ fn parent_steps(plan: &Plan<'_>, facts: &Facts, spec: &Spec) -> Vec<ParentStep> 
     for (index, mount) in plan.mounts.iter().enumerate() {
         match mount.source {
             Source::Dev { .. } if !facts.rootless => steps.push(ParentStep::MakeDev(index)),
-            Source::Bind { .. } if !facts.rootless => steps.push(ParentStep::MakeBind(index)),
+            _ if mount.is_opened() && !facts.rootless => steps.push(ParentStep::MakeBind(index)),
             Source::Cgroup if !facts.rootless => steps.push(ParentStep::MakeCgroupView(index)),
             _ => {}
         }
@@ -392,14 +429,14 @@ fn child_steps(plan: &Plan<'_>, facts: &Facts, spec: &Spec) -> Vec<ChildStep> {
         steps.push(AwaitMaps);
     }
     steps.push(if plan.in_userns { BecomeRoot } else { CutPropagation });
-    let indices = |wanted: fn(&Source<'_>) -> bool| {
-        plan.mounts.iter().enumerate().filter(move |(_, m)| wanted(&m.source)).map(|(index, _)| index)
+    let indices = |wanted: fn(&Planned<'_>) -> bool| {
+        plan.mounts.iter().enumerate().filter(move |(_, m)| wanted(m)).map(|(index, _)| index)
     };
-    steps.extend(indices(|s| matches!(s, Source::FileSystem { .. })).map(MakeFileSystem));
+    steps.extend(indices(|m| matches!(m.source, Source::FileSystem { .. })).map(MakeFileSystem));
     if facts.rootless {
         steps.push(MakeRoot);
-        steps.extend(indices(|s| matches!(s, Source::Bind { .. })).map(MakeBind));
-        steps.extend(indices(|s| matches!(s, Source::Dev { .. })).map(MakeDev));
+        steps.extend(indices(|m| m.is_opened()).map(MakeBind));
+        steps.extend(indices(|m| matches!(m.source, Source::Dev { .. })).map(MakeDev));
     }
     steps.extend([AwaitFds, JoinCgroup]);
     if spec.linux.has(NsKind::Cgroup) && !plan.joins.contains(&NsKind::Cgroup) {

@@ -1,12 +1,14 @@
 //! The OCI runtime-spec's `config.json`, version 1.2: the fields that are honoured here.
 //!
-//! Plain data that keeps the specification's names and shapes, with one extension, `process.user.cortenName`.
+//! Plain data that keeps the specification's names and shapes, with two extensions: `process.user.cortenName`, and
+//! `cortenOwner` of a mount.
 //! What a field means is decided in `plan`; hooks, Solaris, Windows and VM parts aren't read.
 
 use std::collections::BTreeMap;
 
 use corten_model::capability::Capability;
 use corten_model::idmap::{Extent, IdMap};
+use corten_model::mount::Owner;
 use corten_model::user::{IdOrName, UserSpec};
 use serde::{Deserialize, Serialize};
 
@@ -155,6 +157,9 @@ pub struct Mount {
     /// Options as mount(8) has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
+    /// An extension: whose files those of the source's owner are.
+    #[serde(rename = "cortenOwner", skip_serializing_if = "Owner::is_plain")]
+    pub owner: Owner,
 }
 
 /// What is of Linux only.

@@ -32,6 +32,7 @@ mod child;
 pub(crate) mod devices;
 mod external;
 pub(crate) mod maps;
+mod owner;
 
 /// What makes a container's root file system.
 pub trait Rootfs {
@@ -81,6 +82,8 @@ pub struct Launch<'a> {
     pub rootfs: &'a dyn Rootfs,
     /// Namespaces of others.
     pub join: Vec<Join>,
+    /// The files of images that the spec mounts by number.
+    pub trees: Vec<&'a dyn Rootfs>,
     /// The `/dev/shm` of another container, by [`crate::shm_of`]; the spec has no mount there then.
     pub shm: Option<OwnedFd>,
     /// Where its processes are counted.
@@ -339,9 +342,13 @@ impl Parent<'_> {
     }
 
     fn make_bind(&mut self, index: usize) -> Result<(), Failure> {
-        let userns = self.userns.as_ref().map(AsFd::as_fd);
-        let singly = self.launch.fallbacks.single_idmaps;
-        let opened = binds::open(&self.plan.mounts[index], userns, singly)?;
+        let world = binds::World {
+            userns: self.userns.as_ref().map(AsFd::as_fd),
+            map: self.plan.in_userns.then_some(&self.map),
+            trees: &self.launch.trees,
+            singly: self.launch.fallbacks.single_idmaps,
+        };
+        let opened = binds::open(&self.plan.mounts[index], &world)?;
         self.warnings.extend(opened.warning);
         self.send_pieces(index, &opened.pieces)
     }

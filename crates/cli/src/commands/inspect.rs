@@ -168,7 +168,7 @@ fn volume_value(volume: &Volume) -> Value {
         "Labels": volume.labels,
         "Mountpoint": volume.mountpoint,
         "Name": volume.name,
-        "Options": null,
+        "Options": (!volume.options.is_empty()).then_some(&volume.options),
         "Scope": "local",
     })
 }
@@ -209,6 +209,7 @@ mod tests {
             created_unix_s: 0,
             labels: [("a".into(), "b".into())].into(),
             anonymous: false,
+            options: Default::default(),
         };
         let value = volume_value(&volume);
         assert_eq!(value["Name"], "data");

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use corten_images::CommitOptions;
 use corten_model::container::ContainerConfig;
 use corten_model::image::ImageDefaults;
-use corten_model::mount::MountSource;
 use corten_model::{Digest, Invalid, Kind, Reference};
 
 use super::view::{self, State};
@@ -189,7 +188,7 @@ fn defaults(config: &ContainerConfig, image: &ImageDefaults) -> ImageDefaults {
     if let Some(signal) = config.stop_signal {
         defaults.stop_signal = Some(signal.to_string());
     }
-    let volumes = config.mounts.iter().filter(|m| matches!(m.source, MountSource::Volume { name: None, .. }));
+    let volumes = config.mounts.iter().filter(|mount| mount.gives_way());
     for mount in volumes {
         defaults.volumes.get_or_insert_default().insert(mount.target.clone(), serde_json::json!({}));
     }

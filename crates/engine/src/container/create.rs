@@ -1,17 +1,15 @@
 //! Making a container: everything is checked first, then one transaction makes it.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
 use corten_model::container::{ContainerConfig, MoreConfig};
-use corten_model::mount::MountSource;
 use corten_model::namespace::{IpcMode, NetworkMode, PidMode, UtsMode};
 use corten_model::security::SecurityOpt;
 use corten_model::{ContainerId, Invalid, Name, SandboxId, VolumeId, power};
 
-use super::{CreateRequest, Created, defaults, logging, names, spec};
+use super::{CreateRequest, Created, defaults, logging, mounts, names, spec};
 use crate::db::containers::{self, Container, State};
 use crate::db::images::Image;
 use crate::db::{events, images, sandboxes, volumes};
@@ -35,11 +33,7 @@ pub(super) fn check(request: CreateRequest) -> Result<Checked> {
     let config = &request.config;
     config.resources.validate()?;
     let (host_userns, powers) = power::decide(config)?;
-    for (index, mount) in config.mounts.iter().enumerate() {
-        if config.mounts[..index].iter().any(|m| m.target == mount.target) {
-            return Err(Invalid::new("mount", &mount.target, "two mounts have this target").into());
-        }
-    }
+    mounts::check(config)?;
     for option in &config.security {
         if let SecurityOpt::Label(label) = option
             && label != "disable"
@@ -126,8 +120,9 @@ pub(super) fn insert(
     checked: Checked,
     starting: Option<ContainerId>,
 ) -> Result<(Container, Image)> {
-    let Checked { request, host_userns, powers } = checked;
+    let Checked { mut request, host_userns, powers } = checked;
     let image = image::resolve(engine, &request.image)?;
+    mounts::inherit(engine, &mut request.config)?;
     let command = spec::command(&request.config, &image.config.config);
     if command.is_empty() {
         return Err(Error::NoCommand(request.image));
@@ -150,16 +145,19 @@ pub(super) fn insert(
         created_ns: now,
         journal_offset: 0,
     };
-    let volumes = wanted_volumes(engine, &container, &image)?;
+    let volumes = mounts::wanted_volumes(engine, &container.config, &image)?;
+    let mounted_images = mounts::wanted_images(engine, &container.config)?;
     let needs_ids = is_starting && !host_userns && !engine.is_rootless();
     let pool = if needs_ids { Some(crate::ids::pool(engine)?) } else { None };
     let typed_name = request.name.is_some();
     // Bytes before rows; what has no row in the end goes again.
-    let has_new = volumes.iter().any(|(.., is_new)| *is_new);
-    let _writing = if has_new { Some(engine.store().writing()?) } else { None };
-    for (volume, target, _) in volumes.iter().filter(|(.., is_new)| *is_new) {
-        fill_volume(engine, &container, &image, volume, target)?;
-    }
+    let has_new = volumes.iter().any(|wanted| wanted.is_new);
+    let _writing = if has_new || volumes.iter().any(|wanted| wanted.copies) {
+        Some(engine.store().writing()?)
+    } else {
+        None
+    };
+    mounts::make_data(engine, &image, &volumes)?;
     let mut superfluous = Vec::new();
     let made = engine.database()?.write(|transaction| -> Result<(Container, Claim)> {
         check_still_there(transaction, &container, own_sandbox)?;
@@ -167,10 +165,11 @@ pub(super) fn insert(
             sandboxes::insert(transaction, &container.sandbox, now)?;
         }
         let container = insert_named(transaction, container, typed_name)?;
-        for (volume, target, _) in &volumes {
-            let id = volume_row(transaction, volume, &mut superfluous)?;
-            volumes::attach(transaction, &container.id, &id, target)?;
+        for wanted in &volumes {
+            let id = volume_row(transaction, &wanted.volume, &mut superfluous)?;
+            volumes::attach(transaction, &container.id, &id, &wanted.target)?;
         }
+        mounts::hold_images(transaction, &container, &mounted_images)?;
         let ids_for = pool.as_ref().map(|pool| (&image, pool));
         let claim = match is_starting {
             true => super::start::mark_wanted(transaction, &container, ids_for)?,
@@ -180,7 +179,7 @@ pub(super) fn insert(
         Ok((container, claim))
     });
     if has_new && (made.is_err() || !superfluous.is_empty()) {
-        let new = volumes.iter().filter(|(.., is_new)| *is_new).map(|(volume, ..)| volume);
+        let new = volumes.iter().filter(|wanted| wanted.is_new).map(|wanted| &wanted.volume);
         crate::volume::remove_data(engine, new.filter(|v| made.is_err() || superfluous.contains(&v.id)))?;
     }
     engine.timings().mark("container row");
@@ -286,60 +285,4 @@ fn sandbox_of(engine: &mut Engine, config: &ContainerConfig) -> Result<Option<Sa
         found = Some(sandbox);
     }
     Ok(found)
-}
-
-/// The volumes that the container mounts: (volume, target, whether it is new). The image's come last and give way to
-/// what was typed.
-fn wanted_volumes(
-    engine: &mut Engine,
-    container: &Container,
-    image: &Image,
-) -> Result<Vec<(volumes::Volume, String, bool)>> {
-    let mut wanted: Vec<(Option<Name>, String)> = Vec::new();
-    for mount in &container.config.mounts {
-        if let MountSource::Volume { name, .. } = &mount.source {
-            wanted.push((name.clone(), mount.target.clone()));
-        }
-    }
-    for path in image.config.config.volumes.iter().flatten().map(|(path, _)| path) {
-        let target = corten_model::mount::clean_target(path)
-            .map_err(|why| Invalid::new("volume of the image", path, why))?;
-        if !container.config.mounts.iter().any(|m| m.target == target) {
-            wanted.push((None, target));
-        }
-    }
-    let mut volumes: Vec<(volumes::Volume, String, bool)> = Vec::new();
-    for (name, target) in wanted {
-        let known = match &name {
-            Some(name) => match volumes.iter().find(|(v, ..)| v.name == *name) {
-                Some((volume, ..)) => Some(volume.clone()),
-                None => volumes::by_name(engine.database()?.read(), name.as_str())?,
-            },
-            None => None,
-        };
-        let is_new = known.is_none();
-        let volume = match known {
-            Some(volume) => volume,
-            None => crate::volume::new_row(name, BTreeMap::new())?,
-        };
-        volumes.push((volume, target, is_new));
-    }
-    Ok(volumes)
-}
-
-/// Makes a new volume's data, with what the image has at its target.
-fn fill_volume(
-    engine: &mut Engine,
-    container: &Container,
-    image: &Image,
-    volume: &volumes::Volume,
-    target: &str,
-) -> Result<()> {
-    let no_copy = container
-        .config
-        .mounts
-        .iter()
-        .any(|m| m.target == target && matches!(&m.source, MountSource::Volume { no_copy: true, .. }));
-    let lowers = image::lowers_top_first(engine, image);
-    crate::volume::make_data(engine, &VolumeId::clone(&volume.id), (!no_copy).then_some((&lowers, target)))
 }

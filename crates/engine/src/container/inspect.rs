@@ -1,11 +1,11 @@
 //! `inspect`: everything about one container, in the shape of Docker's `GET /containers/{id}/json`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use corten_model::container::ContainerConfig;
 use corten_model::image::ImageDefaults;
 use corten_model::log::LogDriver;
-use corten_model::mount::MountSource;
 use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
 use corten_model::resources::{OnDevice, Resources};
 use corten_model::state::Status;
@@ -15,9 +15,11 @@ use super::details::network_name;
 use super::{reconcile, resolve, spec};
 use crate::db::containers::Container;
 use crate::db::images::{self, Image};
-use crate::db::{sandboxes, volumes};
+use crate::db::sandboxes;
 use crate::image::lowers_top_first;
 use crate::{Engine, Error, Result};
+
+mod mounts;
 
 /// Everything about one container, in the shape of Docker's `GET /containers/{id}/json`.
 pub fn inspect(engine: &mut Engine, target: &str) -> Result<Value> {
@@ -36,26 +38,9 @@ pub fn inspect(engine: &mut Engine, target: &str) -> Result<Value> {
         None => container,
     };
     let image = images::by_id(engine.database()?.read(), &container.image_id)?;
-    let volumes = volumes::of_container(engine.database()?.read(), &container.id)?;
     let range = sandboxes::range(engine.database()?.read(), &container.sandbox)?;
     let dir = engine.store().container_dir(&container.id);
-    let mounts: Vec<Value> = volumes
-        .iter()
-        .map(|(volume, target)| {
-            let asked = container.config.mounts.iter().find(|m| m.target == *target);
-            json!({
-                "Type": "volume",
-                "Name": volume.name.as_str(),
-                "Source": engine.store().volume_data(&volume.id),
-                "Destination": target,
-                "Driver": "local",
-                "Mode": "",
-                "Propagation": "",
-                "RW": !asked.is_some_and(|m| m.read_only),
-            })
-        })
-        .chain(container.config.mounts.iter().filter_map(plain_mount))
-        .collect();
+    let mounts = mounts::points(engine, &container)?;
     let (path, args) = container.command.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
     Ok(json!({
         "Id": container.id.as_str(),
@@ -127,37 +112,6 @@ fn state(container: &Container) -> Value {
     })
 }
 
-fn plain_mount(mount: &corten_model::mount::MountSpec) -> Option<Value> {
-    let (kind, source) = match &mount.source {
-        MountSource::Bind { path, .. } => ("bind", path.as_str()),
-        MountSource::Tmpfs { .. } => ("tmpfs", ""),
-        MountSource::Volume { .. } => return None,
-    };
-    Some(json!({
-        "Type": kind,
-        "Source": source,
-        "Destination": mount.target,
-        "Mode": "",
-        "RW": !mount.read_only,
-        "Propagation": if kind == "bind" { "rprivate" } else { "" },
-    }))
-}
-
-/// Paths and named volumes as `-v` writes them.
-fn binds(container: &Container) -> Option<Vec<String>> {
-    let bind = |mount: &corten_model::mount::MountSpec| {
-        let source = match &mount.source {
-            MountSource::Bind { path, .. } => path.clone(),
-            MountSource::Volume { name, .. } => name.as_ref()?.to_string(),
-            MountSource::Tmpfs { .. } => return None,
-        };
-        let mode = if mount.read_only { ":ro" } else { "" };
-        Some(format!("{source}:{}{mode}", mount.target))
-    };
-    let binds: Vec<String> = container.config.mounts.iter().filter_map(bind).collect();
-    (!binds.is_empty()).then_some(binds)
-}
-
 /// A container has an address only on a bridge, and there are none yet; one that shares another's network tells of
 /// none.
 fn network_settings(container: &Container) -> Value {
@@ -219,13 +173,21 @@ fn config(container: &Container, image: Option<&Image>) -> Value {
         "Env": spec::environment(&container.id, asked, &defaults),
         "Cmd": if asked.cmd.is_empty() { defaults.cmd.clone() } else { Some(asked.cmd.clone()) },
         "Image": container.image,
-        "Volumes": defaults.volumes,
+        "Volumes": volumes(asked, &defaults),
         "WorkingDir": asked.working_dir.clone().unwrap_or(defaults.working_dir.clone()),
         "Entrypoint": entrypoint,
         "Labels": labels,
         "StopSignal": stop_signal,
         "StopTimeout": asked.stop_timeout_s,
     })
+}
+
+/// Where volumes without a name are, the image's and those that were asked for.
+fn volumes(asked: &ContainerConfig, defaults: &ImageDefaults) -> Option<BTreeMap<String, Value>> {
+    let own = asked.mounts.iter().filter(|mount| mount.gives_way()).map(|mount| &mount.target);
+    let all = own.chain(defaults.volumes.iter().flatten().map(|(target, _)| target));
+    let all: BTreeMap<String, Value> = all.map(|target| (target.clone(), json!({}))).collect();
+    (!all.is_empty()).then_some(all)
 }
 
 fn host_config(container: &Container) -> Value {
@@ -257,7 +219,6 @@ fn host_config(container: &Container) -> Value {
         list.iter().map(word).collect()
     };
     let mut host = json!({
-        "Binds": binds(container),
         "PortBindings": {},
         "PublishAllPorts": false,
         "NetworkMode": network_name(&asked.network),
@@ -294,6 +255,7 @@ fn host_config(container: &Container) -> Value {
     });
     if let (Some(all), Value::Object(limits)) = (host.as_object_mut(), limits(&asked.resources)) {
         all.extend(limits);
+        all.extend(mounts::of_host_config(asked));
     }
     host
 }

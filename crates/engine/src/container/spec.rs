@@ -4,17 +4,19 @@ use corten_model::capability::{self, CapSet};
 use corten_model::container::ContainerConfig;
 use corten_model::idmap::{Extent, IdMap};
 use corten_model::image::ImageDefaults;
-use corten_model::mount::{MountSource, Propagation};
+use corten_model::mount::{Bind, MountSource, MountSpec, ReadOnlyBelow};
 use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UtsMode};
 use corten_model::security::SecurityOpt;
 use corten_model::user::UserSpec;
 use corten_model::{ContainerId, Invalid};
+use corten_runtime::plan::TREE;
 use corten_runtime::spec::{
     ConsoleSize, Device, IdMapping, Linux, Mount, Namespace, NsKind, Process, Rlimit, Root, Spec, User,
 };
 
 use crate::exec::{Template, capability_sets, merge};
 use crate::keeper::protocol::Seccomp;
+use crate::volume::Data;
 
 /// The search path of a container whose image and command name none.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -55,7 +57,9 @@ pub struct Inputs<'a> {
     /// The directory with the generated files.
     pub generated: &'a str,
     /// Where the data of its volumes is, by target.
-    pub volumes: &'a [(String, String)],
+    pub volumes: &'a [(String, Data)],
+    /// Where images are mounted, in the order of the trees that the keeper is given.
+    pub images: &'a [String],
     /// Device nodes to make.
     pub devices: Vec<Device>,
     /// Namespaces that it joins.
@@ -245,6 +249,7 @@ fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Mount
         kind: kind.into(),
         source: source.into(),
         options: options.iter().map(|o| (*o).to_owned()).collect(),
+        ..Mount::default()
     }
 }
 
@@ -286,7 +291,7 @@ fn mounts(inputs: &Inputs<'_>) -> Vec<Mount> {
     let mut asked: Vec<Mount> = config.mounts.iter().filter_map(|m| asked_mount(inputs, m)).collect();
     for (target, data) in inputs.volumes {
         if !config.mounts.iter().any(|m| m.target == *target) {
-            asked.push(mount(target, "bind", data, &["rbind", "nodev"]));
+            asked.push(volume_mount(target, data, None, "rw"));
         }
     }
     asked.sort_by_key(|m| m.destination.matches('/').count());
@@ -296,21 +301,19 @@ fn mounts(inputs: &Inputs<'_>) -> Vec<Mount> {
     mounts
 }
 
-fn asked_mount(inputs: &Inputs<'_>, spec: &corten_model::mount::MountSpec) -> Option<Mount> {
+fn asked_mount(inputs: &Inputs<'_>, spec: &MountSpec) -> Option<Mount> {
     let access = if spec.read_only { "ro" } else { "rw" };
-    Some(match &spec.source {
-        MountSource::Bind { path, recursive, propagation, .. } => {
-            let bind = if *recursive { "rbind" } else { "bind" };
-            let travels = match propagation {
-                Propagation::Private => "rprivate",
-                Propagation::Slave => "rslave",
-                Propagation::Shared => "rshared",
-            };
-            mount(&spec.target, "bind", path, &[bind, access, travels])
-        }
-        MountSource::Volume { .. } => {
+    let mounted = match &spec.source {
+        MountSource::Bind(bind) => bind_mount(&spec.target, bind, access),
+        MountSource::Volume(volume) => {
             let (_, data) = inputs.volumes.iter().find(|(target, _)| *target == spec.target)?;
-            mount(&spec.target, "bind", data, &["rbind", access, "nodev"])
+            volume_mount(&spec.target, data, volume.subpath.as_deref(), access)
+        }
+        MountSource::Image { subpath, .. } => {
+            let number = inputs.images.iter().position(|target| *target == spec.target)?;
+            let mut mounted = mount(&spec.target, TREE, &number.to_string(), &["ro", "nodev"]);
+            mounted.options.extend(subpath.as_ref().map(|path| format!("subpath={path}")));
+            mounted
         }
         MountSource::Tmpfs { size_bytes, mode, options } => {
             let mut all: Vec<String> = ["nosuid", "nodev", "noexec"].map(str::to_owned).to_vec();
@@ -323,14 +326,36 @@ fn asked_mount(inputs: &Inputs<'_>, spec: &corten_model::mount::MountSpec) -> Op
             all.push(access.into());
             all.extend(size_bytes.map(|s| format!("size={s}")));
             all.push(format!("mode={:o}", mode.unwrap_or(0o1777)));
-            Mount {
-                destination: spec.target.clone(),
-                kind: "tmpfs".into(),
-                source: "tmpfs".into(),
-                options: all,
-            }
+            Mount { options: all, ..mount(&spec.target, "tmpfs", "tmpfs", &[]) }
         }
-    })
+    };
+    Some(Mount { owner: spec.owner, ..mounted })
+}
+
+fn bind_mount(target: &str, bind: &Bind, access: &str) -> Mount {
+    let how = if bind.recursive { "rbind" } else { "bind" };
+    let mut mounted = mount(target, "bind", &bind.path, &[how, access, bind.propagation_word()]);
+    if bind.read_only_below == ReadOnlyBelow::Writable {
+        mounted.options.push("rrw".into());
+    }
+    mounted
+}
+
+fn volume_mount(target: &str, data: &Data, subpath: Option<&str>, access: &str) -> Mount {
+    let (mut mounted, words) = match data {
+        Data::Directory { path, recursive, words } => {
+            let how = if *recursive { "rbind" } else { "bind" };
+            (mount(target, "bind", &path.to_string_lossy(), &[how, "nodev"]), words)
+        }
+        Data::FileSystem { fstype, device, words } => {
+            (mount(target, fstype, device, &["outside", "nodev"]), words)
+        }
+    };
+    mounted.options.extend(words.iter().cloned());
+    // What the volume says of itself isn't taken back.
+    mounted.options.extend((access == "ro").then(|| access.to_owned()));
+    mounted.options.extend(subpath.map(|path| format!("subpath={path}")));
+    mounted
 }
 
 #[cfg(test)]
@@ -360,7 +385,7 @@ mod tests {
         check(Some(""), &[], &[]);
     }
 
-    fn spec(config: &ContainerConfig, map: Option<&IdMap>, volumes: &[(String, String)]) -> Spec {
+    fn spec(config: &ContainerConfig, map: Option<&IdMap>, volumes: &[(String, Data)]) -> Spec {
         let id = ContainerId::from_bytes([0xab; 32]);
         build(Inputs {
             id: &id,
@@ -373,6 +398,7 @@ mod tests {
             map,
             generated: "/run/x",
             volumes,
+            images: &["/img".into()],
             devices: Vec::new(),
             joined: &[],
             size: Some((24, 80)),
@@ -402,6 +428,7 @@ mod tests {
     #[test]
     fn mounts_come_parents_first_and_replace_defaults() {
         let parse = |t: &str| corten_model::mount::parse_volume(t).unwrap();
+        let own = |target: &str, path: &str| (target.to_owned(), Data::own(path.into()));
         let config = ContainerConfig {
             mounts: vec![
                 parse("/a:/x/y/z"),
@@ -411,13 +438,44 @@ mod tests {
             ],
             ..Default::default()
         };
-        let mounts =
-            spec(&config, None, &[("/dev/shm".into(), "/v/data".into()), ("/anon".into(), "/v/2".into())])
-                .mounts;
+        let mounts = spec(&config, None, &[own("/dev/shm", "/v/data"), own("/anon", "/v/2")]).mounts;
         let at = |path: &str| mounts.iter().position(|m| m.destination == path).unwrap();
         assert!(at("/x") < at("/x/y/z"));
         assert_eq!(mounts[at("/dev/shm")].source, "/v/data");
         assert_eq!(mounts.iter().filter(|m| m.destination == "/etc/hosts").count(), 1);
         assert_eq!(mounts[at("/anon")].source, "/v/2");
+    }
+    #[test]
+    fn what_each_mount_asks_of_the_runtime() {
+        let check = |text: &str, data: &[(String, Data)], expected: &str| {
+            let mount = corten_model::mount::parse_mount(text)
+                .or_else(|_| corten_model::mount::parse_volume(text))
+                .unwrap();
+            let target = mount.target.clone();
+            let config = ContainerConfig { mounts: vec![mount], ..Default::default() };
+            let mounts = spec(&config, None, data).mounts;
+            let found = mounts.iter().find(|m| m.destination == target).unwrap();
+            let words = format!("{} {} {}", found.kind, found.source, found.options.join(","));
+            assert_eq!(words, expected, "{text}");
+        };
+        check("/a:/b", &[], "bind /a rbind,rw,rprivate");
+        check("/a:/b:ro,shared", &[], "bind /a rbind,ro,shared");
+        check(
+            "type=bind,source=/a,target=/b,ro,bind-recursive=writable",
+            &[],
+            "bind /a rbind,ro,rprivate,rrw",
+        );
+        check("type=bind,source=/a,target=/b,bind-recursive=disabled", &[], "bind /a bind,rw,rprivate");
+        let own = [("/b".to_owned(), Data::own("/v".into()))];
+        check("v:/b", &own, "bind /v rbind,nodev");
+        check(
+            "type=volume,source=v,target=/b,ro,volume-subpath=x/y",
+            &own,
+            "bind /v rbind,nodev,ro,subpath=x/y",
+        );
+        let words = vec!["size=1m".to_owned()];
+        let disk = Data::FileSystem { fstype: "tmpfs".into(), device: "none".into(), words };
+        check("v:/b:ro", &[("/b".to_owned(), disk)], "tmpfs none outside,nodev,size=1m,ro");
+        check("type=image,source=i,target=/img,image-subpath=x", &[], "corten-tree 0 ro,nodev,subpath=x");
     }
 }

@@ -7,7 +7,6 @@ use corten_model::ContainerId;
 use corten_model::capability::CapSet;
 use corten_model::container::ContainerConfig;
 use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX, IdMap};
-use corten_model::mount::MountSource;
 use corten_model::security::SecurityOpt;
 use corten_model::user::IdOrName;
 use corten_runtime::seccomp;
@@ -16,7 +15,7 @@ use corten_storage::snapshot::Snapshot;
 use corten_storage::tree::Hands;
 
 use super::create;
-use super::{CreateRequest, Started, devices, join, logging, reconcile, spec};
+use super::{CreateRequest, Started, binds, devices, join, logging, reconcile, spec};
 use crate::attach::AttachOptions;
 use crate::call::Line;
 use crate::db::containers::{self, Container};
@@ -280,16 +279,12 @@ fn plan(
     warnings: &mut Vec<String>,
 ) -> Result<Start> {
     let config = &container.config;
-    check_binds(container)?;
+    binds::check(&config.mounts)?;
     let log = logging_of(engine, container)?;
     let join = join::joins(engine, container)?;
     let map = id_map(engine, container, image, warnings)?;
-    let volumes: Vec<(String, String)> = volumes::of_container(engine.database()?.read(), &container.id)?
-        .into_iter()
-        .map(|(volume, target)| {
-            (target, engine.store().volume_data(&volume.id).to_string_lossy().into_owned())
-        })
-        .collect();
+    let volumes = binds::volumes(engine, container)?;
+    let (images, trees) = image_trees(engine, container)?;
     let profile = profile(engine, config)?;
     let generated = places::directory(&engine.roots().run, &container.id);
     let joined: Vec<NsKind> = join.iter().flat_map(|j| j.kinds.iter()).filter_map(|k| kind_of(k)).collect();
@@ -310,6 +305,7 @@ fn plan(
             map: map.as_ref(),
             generated: &generated.to_string_lossy(),
             volumes: &volumes,
+            images: &images,
             devices: host_devices.nodes,
             joined: &joined,
             size: attach.and_then(|a| a.size),
@@ -322,6 +318,7 @@ fn plan(
             rootless: engine.is_rootless(),
             read_only: false,
         },
+        trees,
         join,
         init: config.init == Some(true),
         open_stdin: config.open_stdin,
@@ -351,25 +348,20 @@ pub(super) fn logging_of(engine: &mut Engine, container: &Container) -> Result<L
     Ok(logging::logging(container, &env, &labels, limits)?)
 }
 
-fn kind_of(word: &str) -> Option<NsKind> {
-    [NsKind::User, NsKind::Net, NsKind::Ipc, NsKind::Uts, NsKind::Pid].into_iter().find(|k| k.word() == word)
+/// Where images are mounted, and the layers of each.
+fn image_trees(engine: &mut Engine, container: &Container) -> Result<(Vec<String>, Vec<Snapshot>)> {
+    let mounted = images::mounted_by(engine.database()?.read(), &container.id)?;
+    let rootless = engine.is_rootless();
+    let tree = |(image, target): (Image, String)| {
+        let lowers = image::lowers_top_first(engine, &image);
+        let dir = Default::default();
+        (target, Snapshot { lowers, dir, volatile: false, rootless, read_only: true })
+    };
+    Ok(mounted.into_iter().map(tree).unzip())
 }
 
-/// `-v` makes a missing source, `--mount` doesn't.
-fn check_binds(container: &Container) -> Result<()> {
-    for mount in &container.config.mounts {
-        let MountSource::Bind { path, create, .. } = &mount.source else { continue };
-        let path = Path::new(path);
-        match std::fs::metadata(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && *create => {
-                std::fs::create_dir_all(path).on("make the bind source", path)?;
-            }
-            other => {
-                other.on("find the bind source", path)?;
-            }
-        }
-    }
-    Ok(())
+fn kind_of(word: &str) -> Option<NsKind> {
+    [NsKind::User, NsKind::Net, NsKind::Ipc, NsKind::Uts, NsKind::Pid].into_iter().find(|k| k.word() == word)
 }
 
 /// The text of the seccomp profile that was typed, else of the configured one; `None`: the built-in one, or none at all.

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use corten_model::mount::MountSource;
+use corten_model::mount::{MountSource, MountSpec};
 use corten_storage::snapshot::Snapshot;
 
 use super::diff;
 use super::reconcile::reconcile;
 use crate::db::containers::Container;
-use crate::db::volumes;
+use crate::db::{images, volumes};
 use crate::error::OnFile;
-use crate::inside::{Enter, Stopped, View, ViewMount};
+use crate::inside::{Enter, Stopped, View, ViewMount, ViewSource};
 use crate::keeper::places;
+use crate::volume::{Data, options};
 use crate::{Engine, Error, Result};
 
 /// What the kernel says of a container.
@@ -70,15 +71,32 @@ fn stopped(engine: &mut Engine, container: &Container) -> Result<Stopped> {
     let config = &container.config;
     let mut mounts = Vec::new();
     for (volume, target) in volumes::of_container(engine.database()?.read(), &container.id)? {
-        let read_only = config.mounts.iter().any(|m| m.target == target && m.read_only);
-        let source = engine.store().volume_data(&volume.id);
-        mounts.push(ViewMount { source, target, recursive: false, read_only });
+        let asked = config.mounts.iter().find(|m| m.target == target);
+        let subpath = asked.and_then(MountSpec::volume).and_then(|volume| volume.subpath.clone());
+        let data = options::data(&volume.options, engine.store().volume_data(&volume.id));
+        let (source, words) = match data {
+            Data::Directory { path, words, .. } => (ViewSource::Path(path), words),
+            // What is in memory isn't there while nobody runs; a disk is mounted for that time by a start only.
+            Data::FileSystem { .. } => continue,
+        };
+        let read_only = asked.is_some_and(|m| m.read_only) || words.iter().any(|word| word == "ro");
+        mounts.push(ViewMount { source, target, recursive: false, read_only, subpath });
     }
     for mount in &config.mounts {
-        if let MountSource::Bind { path, recursive, .. } = &mount.source {
-            let (source, target) = (PathBuf::from(path), mount.target.clone());
-            mounts.push(ViewMount { source, target, recursive: *recursive, read_only: mount.read_only });
+        if let MountSource::Bind(bind) = &mount.source {
+            let source = ViewSource::Path(PathBuf::from(&bind.path));
+            let (target, read_only) = (mount.target.clone(), mount.read_only);
+            mounts.push(ViewMount { source, target, recursive: bind.recursive, read_only, subpath: None });
         }
+    }
+    for (image, target) in images::mounted_by(engine.database()?.read(), &container.id)? {
+        let asked = config.mounts.iter().find(|m| m.target == target);
+        let subpath = asked.and_then(|mount| match &mount.source {
+            MountSource::Image { subpath, .. } => subpath.clone(),
+            _ => None,
+        });
+        let source = ViewSource::Layers(crate::image::lowers_top_first(engine, &image));
+        mounts.push(ViewMount { source, target, recursive: false, read_only: true, subpath });
     }
     // What is mounted below another one comes after it.
     mounts.sort_by(|a, b| a.target.cmp(&b.target));

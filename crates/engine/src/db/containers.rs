@@ -174,8 +174,9 @@ fn mount_names(config: &ContainerConfig) -> Vec<&str> {
     let mounts = config.mounts.iter();
     mounts
         .filter_map(|m| match &m.source {
-            MountSource::Bind { path, .. } => Some(path.as_str()),
-            MountSource::Volume { name, .. } => name.as_ref().map(Name::as_str),
+            MountSource::Bind(bind) => Some(bind.path.as_str()),
+            MountSource::Volume(volume) => volume.name.as_ref().map(Name::as_str),
+            MountSource::Image { reference, .. } => Some(reference.as_str()),
             MountSource::Tmpfs { .. } => None,
         })
         .collect()

@@ -1,9 +1,9 @@
 //! Rows of images and their layers. Names and manifests are in `tags.rs`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use corten_model::image::ImageConfig;
-use corten_model::{Digest, Reference};
+use corten_model::{ContainerId, Digest, Reference};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -142,14 +142,49 @@ pub fn ids(connection: &Connection) -> Result<Vec<Digest>> {
     rows.map(|row| doing("list images", row)?.parse().map_err(|e| corrupt("images.id", &e))).collect()
 }
 
-/// Names of the containers that were made of this image.
+/// Names of the containers that were made of this image or mount it.
 pub fn users(connection: &Connection, id: &Digest) -> Result<Vec<String>> {
     let mut statement = doing(
         "list an image's containers",
-        connection.prepare("SELECT name FROM containers WHERE image_id = ?1"),
+        connection.prepare(
+            "SELECT name FROM containers WHERE image_id = ?1
+                OR id IN (SELECT container FROM container_images WHERE image_id = ?1)",
+        ),
     )?;
     let rows = doing("list an image's containers", statement.query_map([id.as_str()], |row| row.get(0)))?;
     rows.map(|row| doing("list an image's containers", row)).collect()
+}
+
+/// Notes that a container mounts an image at `target`.
+pub fn attach(connection: &Connection, container: &ContainerId, image: &Digest, target: &str) -> Result<()> {
+    let insert = "INSERT INTO container_images (container, image_id, target) VALUES (?1, ?2, ?3)";
+    let values = params![container.as_str(), image.as_str(), target];
+    doing("attach an image", connection.execute(insert, values))?;
+    Ok(())
+}
+
+/// The images that a container mounts, with where each is.
+pub fn mounted_by(connection: &Connection, container: &ContainerId) -> Result<Vec<(Image, String)>> {
+    let what = "list the images that a container mounts";
+    let query = format!(
+        "SELECT {COLUMNS}, target FROM images JOIN container_images ON image_id = id WHERE container = ?1 ORDER BY target"
+    );
+    let mut statement = doing(what, connection.prepare_cached(&query))?;
+    let rows = statement.query_map([container.as_str()], |row| Ok((raw(row)?, row.get::<_, String>(7)?)));
+    let mut images = Vec::new();
+    for row in doing(what, rows)? {
+        let (image, target) = doing(what, row)?;
+        images.push((parse(image)?, target));
+    }
+    Ok(images)
+}
+
+/// Images that containers mount.
+pub fn mounted(connection: &Connection) -> Result<HashSet<Digest>> {
+    let what = "list mounted images";
+    let mut statement = doing(what, connection.prepare("SELECT DISTINCT image_id FROM container_images"))?;
+    let rows = doing(what, statement.query_map([], |row| row.get::<_, String>(0)))?;
+    rows.map(|row| doing(what, row)?.parse().map_err(|e| corrupt("container_images.image_id", &e))).collect()
 }
 
 /// How many containers were made of each image that has some.

@@ -154,6 +154,7 @@ pub fn unreached(connection: &Connection) -> Result<Vec<Unreached>> {
             SELECT image_id FROM manifests JOIN below USING (digest) WHERE image_id IS NOT NULL
             UNION SELECT image_id FROM tags
             UNION SELECT image_id FROM containers
+            UNION SELECT image_id FROM container_images
         ) SELECT images.id, leases.expires_ns FROM images
             LEFT JOIN leases ON leases.id = 'unnamed ' || images.id
             WHERE images.id NOT IN (SELECT id FROM reached)"

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use corten_storage::diff::{self, Change, ChangeKind, Upper};
 use corten_storage::snapshot::{self, Snapshot};
 use corten_storage::{Limits, Store, TarError, Unpacked};
 use corten_sys::path::Root;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::namespaces::{Enter, Seen};
@@ -56,13 +56,25 @@ pub(crate) struct Stopped {
     pub mounts: Vec<ViewMount>,
 }
 
-/// A volume or a bind.
+/// A volume, a bind or an image.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ViewMount {
-    pub source: PathBuf,
+    pub source: ViewSource,
     pub target: String,
     pub recursive: bool,
     pub read_only: bool,
+    /// What of it is shown; resolved inside of it only.
+    pub subpath: Option<String>,
+}
+
+/// What is mounted.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ViewSource {
+    /// A path of the host.
+    Path(PathBuf),
+    /// Layers of an image, top first.
+    Layers(Vec<PathBuf>),
 }
 
 /// What came of it, beside bytes.
@@ -141,7 +153,7 @@ fn mount(stopped: &Stopped) -> std::result::Result<Root, corten_storage::Error> 
     corten_sys::mount::attach(mount.as_fd(), at.as_fd()).map_err(|e| step("mount on", place, e))?;
     let root = Root::from_fd(mount.try_clone().map_err(|e| step("open", place, e))?);
     for wanted in &stopped.mounts {
-        attach(&root, wanted)?;
+        attach(&root, wanted, stopped.snapshot.rootless)?;
     }
     if stopped.read_only {
         corten_sys::idmap::set_read_only(mount.as_fd()).map_err(|e| step("make read-only", place, e))?;
@@ -149,23 +161,41 @@ fn mount(stopped: &Stopped) -> std::result::Result<Root, corten_storage::Error> 
     Ok(root)
 }
 
-fn attach(root: &Root, wanted: &ViewMount) -> std::result::Result<(), corten_storage::Error> {
+fn attach(root: &Root, wanted: &ViewMount, rootless: bool) -> std::result::Result<(), corten_storage::Error> {
     let target = Path::new(&wanted.target);
-    let source = wanted.source.to_string_lossy();
-    let clone = corten_sys::mount::clone_path(&source, wanted.recursive);
-    let clone = clone.map_err(|e| step("mount", &wanted.source, e))?;
+    let clone = open_source(wanted, rootless)?;
     if wanted.read_only {
-        corten_sys::idmap::set_read_only(clone.as_fd())
-            .map_err(|e| step("make read-only", &wanted.source, e))?;
+        corten_sys::idmap::set_read_only(clone.as_fd()).map_err(|e| step("make read-only", target, e))?;
     }
     let mode = Mode::from_raw_mode(0o755);
-    let place = if wanted.source.is_dir() {
+    let stat = rustix::fs::fstat(&clone).map_err(|e| step("read the attributes of", target, e))?;
+    let place = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
         root.create_dirs(target, mode)
     } else {
         root.create_file(target, Mode::from_raw_mode(0o644), mode)
     };
     let place = place.map_err(|e| step("find the mount point", target, e))?;
     corten_sys::mount::attach(clone.as_fd(), place.as_fd()).map_err(|e| step("mount on", target, e))
+}
+
+/// A detached mount of what is wanted.
+fn open_source(wanted: &ViewMount, rootless: bool) -> std::result::Result<OwnedFd, corten_storage::Error> {
+    let target = Path::new(&wanted.target);
+    let (top, place) = match (&wanted.source, &wanted.subpath) {
+        (ViewSource::Path(path), None) => {
+            let clone = corten_sys::mount::clone_path(&path.to_string_lossy(), wanted.recursive);
+            return clone.map_err(|e| step("mount", path, e));
+        }
+        (ViewSource::Path(path), Some(_)) => {
+            (Root::open(path).map_err(|e| step("open", path, e))?, path.as_path())
+        }
+        (ViewSource::Layers(lowers), None) => return snapshot::view(lowers, rootless),
+        (ViewSource::Layers(lowers), Some(_)) => (Root::from_fd(snapshot::view(lowers, rootless)?), target),
+    };
+    let subpath = Path::new(wanted.subpath.as_deref().unwrap_or("."));
+    let found = top.open_at(subpath, OFlags::PATH, Mode::empty());
+    let found = found.map_err(|e| step("open in the volume", &place.join(subpath), e))?;
+    corten_sys::mount::clone_fd(found.as_fd(), false).map_err(|e| step("mount", &place.join(subpath), e))
 }
 
 /// What a container's upper directory changes on `lowers` (top first, the skeleton last).

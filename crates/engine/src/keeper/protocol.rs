@@ -244,6 +244,9 @@ pub struct Start {
     pub files: Vec<(String, String)>,
     /// The layers and the writable directory.
     pub snapshot: Snapshot,
+    /// Layers of images that the spec mounts by number.
+    #[serde(default)]
+    pub trees: Vec<Snapshot>,
     /// Namespaces of another container that are joined.
     pub join: Vec<Join>,
     /// Stay as a reaper in front of the app.

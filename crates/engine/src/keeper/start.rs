@@ -356,10 +356,12 @@ pub fn start(
     // born in it, has joined its own and nothing is to be done but to wait.
     let left = std::cell::RefCell::new(None);
     let leave = || drop(left.replace(Some(prepared.host.leave_for_keeper(prepared.cgroup.path()))));
+    let trees: Vec<Layers<'_>> = request.trees.iter().map(Layers).collect();
     let started = corten_runtime::start(Launch {
         spec: &request.spec,
         rootless: prepared.request.rootless,
         rootfs: &Layers(&request.snapshot),
+        trees: trees.iter().map(|tree| tree as &dyn corten_runtime::Rootfs).collect(),
         join: joined.namespaces,
         shm: joined.shm,
         cgroup: &prepared.cgroup,

@@ -11,7 +11,7 @@ use corten_sys::mount;
 use corten_sys::path::{Root, SYMLINKS_MAX};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{MountAttrFlags, UnmountFlags};
 
 use super::Init;
 use crate::plan::{Planned, Source};
@@ -37,7 +37,8 @@ impl Init<'_> {
     }
 
     pub(super) fn make_bind(&mut self, index: usize) -> Result<(), Failure> {
-        self.mounts[index] = binds::open(&self.plan.mounts[index], None, false)?.pieces;
+        let world = binds::World { userns: None, map: None, trees: &self.launch.trees, singly: false };
+        self.mounts[index] = binds::open(&self.plan.mounts[index], &world)?.pieces;
         Ok(())
     }
 
@@ -60,6 +61,11 @@ impl Init<'_> {
             Source::Shm => {
                 let shm = self.launch.shm.as_ref().ok_or_else(super::garbled)?;
                 let mount = shm.try_clone().map_err(at_io(Step::Attach, &planned.target))?;
+                self.attach_pieces(planned, &[Piece { below: String::new(), mount }])?;
+            }
+            Source::Outside { .. } | Source::Tree(_) if let Some(subpath) = planned.subpath => {
+                let whole = pieces.first().ok_or_else(super::garbled)?;
+                let mount = part_of(whole.mount.as_fd(), subpath)?;
                 self.attach_pieces(planned, &[Piece { below: String::new(), mount }])?;
             }
             _ => self.attach_pieces(planned, &pieces)?,
@@ -136,6 +142,28 @@ impl Init<'_> {
         }
         Ok(())
     }
+}
+
+/// What is at `subpath` of a mount that isn't attached anywhere yet, as a mount of its own. Symlinks on the way stay
+/// inside of it.
+///
+/// Before Linux 6.15 only what is attached can be cloned: it is, for that moment, to a directory of the host's tree in our
+/// own mount namespace.
+fn part_of(whole: BorrowedFd<'_>, subpath: &str) -> Result<OwnedFd, Failure> {
+    let fail = |errno| Failure::new(Step::BindSource, subpath, errno);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let place = super::ROOT_PLACES.into_iter().find_map(|p| rustix::fs::open(p, flags, Mode::empty()).ok());
+    let place = place.ok_or_else(|| fail(Errno::NOENT))?;
+    mount::attach(whole, place.as_fd()).map_err(fail)?;
+    let root = Root::from_fd(whole.try_clone_to_owned().map_err(at_io(Step::BindSource, subpath))?);
+    let found = root.open_at(Path::new(subpath), OFlags::PATH, Mode::empty());
+    let part = found
+        .map_err(at_io(Step::BindSource, subpath))
+        .and_then(|found| mount::clone_fd(found.as_fd(), false).map_err(fail));
+    rustix::process::fchdir(whole).map_err(fail)?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(fail)?;
+    rustix::process::chdir("/").map_err(fail)?;
+    part
 }
 
 /// What is at `path` below a mount of ours, without symlinks on the way.

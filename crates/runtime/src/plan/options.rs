@@ -17,6 +17,12 @@ pub struct Options<'a> {
     pub attributes: MountAttrFlags,
     /// Attributes of the mount and of those below it.
     pub recursive_attributes: MountAttrFlags,
+    /// Attributes that those below keep as they are, though the mount gets them.
+    pub only_top: MountAttrFlags,
+    /// What of the source is shown, if not all of it.
+    pub subpath: Option<&'a str>,
+    /// The file system is made with the host's powers, outside of the container's user namespace.
+    pub outside: bool,
     /// Its propagation, and whether that of those below changes too.
     pub propagation: Option<(MountPropagationFlags, bool)>,
     /// Parameters of the file system, in order.
@@ -66,6 +72,9 @@ pub fn parse<'a>(destination: &str, words: &'a [String]) -> Result<Options<'a>, 
         plain_ids: false,
         attributes: MountAttrFlags::empty(),
         recursive_attributes: MountAttrFlags::empty(),
+        only_top: MountAttrFlags::empty(),
+        subpath: None,
+        outside: false,
         propagation: None,
         parameters: Vec::new(),
     };
@@ -79,12 +88,17 @@ pub fn parse<'a>(destination: &str, words: &'a [String]) -> Result<Options<'a>, 
             // Every bind into a user namespace is idmapped, unless it says otherwise.
             "idmap" | "ridmap" => options.plain_ids = false,
             "noidmap" => options.plain_ids = true,
+            "outside" => options.outside = true,
             "remount" | "move" => return Err(bad("a container's mounts are new ones")),
             "tmpcopyup" => return Err(bad("not supported")),
             _ if let Some((flags, on)) = attribute(word) => options.attributes.set(flags, on),
-            _ if let Some((flags, on)) = attribute(below) => options.recursive_attributes.set(flags, on),
+            _ if let Some((flags, on)) = attribute(below) => {
+                options.recursive_attributes.set(flags, on);
+                options.only_top.set(flags, !on);
+            }
             _ if let Some(flags) = propagation(word) => options.propagation = Some((flags, false)),
             _ if let Some(flags) = propagation(below) => options.propagation = Some((flags, true)),
+            _ if let Some(path) = word.strip_prefix("subpath=") => options.subpath = Some(path),
             _ => options.parameters.push(match word.split_once('=') {
                 Some((key, value)) => (key, Some(value)),
                 None => (word, None),

@@ -13,6 +13,7 @@ fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Mount
         kind: kind.into(),
         source: source.into(),
         options: options.iter().map(|o| (*o).to_owned()).collect(),
+        ..Mount::default()
     }
 }
 

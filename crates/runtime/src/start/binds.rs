@@ -1,4 +1,5 @@
-//! Binds: trees of the host as detached mounts, idmapped where they can be.
+//! What is opened of the world outside, as detached mounts, idmapped where they can be: trees of the host, volumes' file
+//! systems, images' files.
 //!
 //! As root made by the parent, whose view of the host and powers the child lacks; rootless by the child itself,
 //! in whose user namespace alone it may.
@@ -6,11 +7,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use corten_sys::mount::{Attributes, clone_fd, clone_path, set_attributes};
+use corten_model::idmap::IdMap;
+use corten_model::mount::Owner;
+use corten_sys::mount::{Attributes, clone_fd, clone_path, new_detached, set_attributes};
+use corten_sys::path::Root;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::Rootfs;
 use crate::plan::{Planned, Source};
 use crate::step::{Failure, Step, at, at_io};
 
@@ -35,43 +41,134 @@ pub struct Opened {
     pub warning: Option<String>,
 }
 
-/// Opens the bind that `planned` describes, idmapped by `userns` if there is one. `singly` forces each mount to
-/// be idmapped by itself.
-pub fn open(planned: &Planned<'_>, userns: Option<BorrowedFd<'_>>, singly: bool) -> Result<Opened, Failure> {
-    let Source::Bind { path, recursive, idmap, recursive_attributes, propagation } = &planned.source else {
+/// What is known where the mounts are opened.
+pub struct World<'a> {
+    /// The container's user namespace, if mounts are to be idmapped by it.
+    pub userns: Option<BorrowedFd<'a>>,
+    /// Its maps; absent: the host's.
+    pub map: Option<&'a IdMap>,
+    /// Files of images, by number.
+    pub trees: &'a [&'a dyn Rootfs],
+    /// Each mount of a bind is idmapped by itself.
+    pub singly: bool,
+}
+
+/// Opens what `planned` shows of the world outside, idmapped.
+pub fn open(planned: &Planned<'_>, world: &World<'_>) -> Result<Opened, Failure> {
+    match &planned.source {
+        Source::Bind { path, recursive, recursive_attributes, propagation, .. } => {
+            let opened = open_bind(planned, world)?;
+            for piece in &opened.pieces {
+                let every = Attributes {
+                    set: *recursive_attributes,
+                    propagation: propagation.1.then_some(propagation.0),
+                    recursive: *recursive && opened.pieces.len() == 1,
+                    ..Attributes::default()
+                };
+                let first = Attributes {
+                    set: planned.attributes - *recursive_attributes,
+                    propagation: (!propagation.1).then_some(propagation.0),
+                    ..Attributes::default()
+                };
+                for (attributes, wanted) in [(every, true), (first, piece.below.is_empty())] {
+                    if wanted && !attributes.is_empty() {
+                        let mount = piece.mount.as_fd();
+                        set_attributes(mount, attributes).map_err(at(Step::MountAttributes, *path))?;
+                    }
+                }
+            }
+            Ok(opened)
+        }
+        Source::Outside { fstype, source, parameters, owner } => {
+            let made = new_detached(fstype, Some(source), parameters, planned.attributes);
+            let mount =
+                made.map_err(at(Step::FileSystem, format!("{} ({fstype}, {source})", planned.target)))?;
+            let warning = match map_owner(mount.as_fd(), *owner, world, source)? {
+                true => None,
+                false => match world.userns.map(|userns| idmap(mount.as_fd(), userns, false)) {
+                    None | Some(Ok(())) => None,
+                    Some(Err(_)) => Some(plain(source)),
+                },
+            };
+            Ok(Opened { pieces: vec![Piece { below: String::new(), mount }], warning })
+        }
+        Source::Tree(number) => {
+            let fail = |why: String| Failure::because(Step::FileSystem, &planned.target, Errno::INVAL, why);
+            let tree = world.trees.get(*number).ok_or_else(|| fail(format!("there is no tree {number}")))?;
+            let mount = tree.mount(world.userns).map_err(|error| fail(chain(&*error)))?;
+            let attributes = Attributes { set: planned.attributes, ..Attributes::default() };
+            set_attributes(mount.as_fd(), attributes).map_err(at(Step::MountAttributes, &planned.target))?;
+            Ok(Opened { pieces: vec![Piece { below: String::new(), mount }], warning: None })
+        }
+        _ => Err(Failure::new(Step::BindSource, &planned.target, Errno::INVAL)),
+    }
+}
+
+/// An error with all its causes, where only one text can be told.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut why = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        why = format!("{why}: {cause}");
+        next = cause.source();
+    }
+    why
+}
+
+fn open_bind(planned: &Planned<'_>, world: &World<'_>) -> Result<Opened, Failure> {
+    let Source::Bind { path, recursive, idmap: wanted, owner, .. } = &planned.source else {
         return Err(Failure::new(Step::BindSource, &planned.target, Errno::INVAL));
     };
-    let userns = userns.filter(|_| *idmap);
-    let opened = match userns {
-        Some(userns) => open_mapped(path, *recursive, userns, singly)?,
-        None => Opened { pieces: vec![whole(path, *recursive)?], warning: None },
-    };
-    for piece in &opened.pieces {
-        let top = piece.below.is_empty();
-        let every = Attributes {
-            set: *recursive_attributes,
-            propagation: propagation.1.then_some(propagation.0),
-            recursive: *recursive && opened.pieces.len() == 1,
-            ..Attributes::default()
-        };
-        let first = Attributes {
-            set: planned.attributes - *recursive_attributes,
-            propagation: (!propagation.1).then_some(propagation.0),
-            ..Attributes::default()
-        };
-        for (attributes, wanted) in [(every, true), (first, top)] {
-            if wanted && !attributes.is_empty() {
-                let mount = piece.mount.as_fd();
-                set_attributes(mount, attributes).map_err(at(Step::MountAttributes, *path))?;
-            }
+    if let Some(subpath) = planned.subpath {
+        let mount = part(path, subpath)?;
+        let mapped = map_owner(mount.as_fd(), *owner, world, path)?;
+        if let Some(userns) = world.userns.filter(|_| *wanted && !mapped) {
+            idmap(mount.as_fd(), userns, false).map_err(at(Step::MountAttributes, *path))?;
+        }
+        return Ok(Opened { pieces: vec![Piece { below: String::new(), mount }], warning: None });
+    }
+    if !owner.is_plain() {
+        let piece = whole(path, *recursive)?;
+        map_owner(piece.mount.as_fd(), *owner, world, path)?;
+        return Ok(Opened { pieces: vec![piece], warning: None });
+    }
+    match world.userns.filter(|_| *wanted) {
+        Some(userns) => open_mapped(path, *recursive, userns, world.singly),
+        None => Ok(Opened { pieces: vec![whole(path, *recursive)?], warning: None }),
+    }
+}
+
+/// Has the mount show its owner's files as somebody else's, with all that is mounted below it; false if nothing is to be
+/// changed. Unlike the map that every bind gets, this one was asked for: it is there or nothing starts.
+fn map_owner(mount: BorrowedFd<'_>, owner: Owner, world: &World<'_>, path: &str) -> Result<bool, Failure> {
+    if owner.is_plain() {
+        return Ok(false);
+    }
+    let stat = rustix::fs::fstat(mount).map_err(at(Step::BindSource, path))?;
+    let map = owner.map((stat.st_uid, stat.st_gid), world.map);
+    let userns = super::owner::namespace(&map)?;
+    match idmap(mount, userns.as_fd(), true) {
+        Ok(()) => Ok(true),
+        Err(errno) => {
+            let why = "its file system, or that of a mount below it, can't show files as another owner's";
+            Err(Failure::because(Step::MountAttributes, path, errno, why))
         }
     }
-    Ok(opened)
 }
 
 fn whole(path: &str, recursive: bool) -> Result<Piece, Failure> {
     let mount = clone_path(path, recursive).map_err(at(Step::BindSource, path))?;
     Ok(Piece { below: String::new(), mount })
+}
+
+/// What is at `subpath` of the directory `path`, without what is mounted below it. A container that has the directory too
+/// may have put symlinks there, and may swap them now: they lead nowhere outside.
+fn part(path: &str, subpath: &str) -> Result<OwnedFd, Failure> {
+    let shown = || format!("{path}/{subpath}");
+    let top = Root::open(Path::new(path)).map_err(at_io(Step::BindSource, path))?;
+    let found = top.open_at(Path::new(subpath), OFlags::PATH, Mode::empty());
+    clone_fd(found.map_err(at_io(Step::BindSource, shown()))?.as_fd(), false)
+        .map_err(at(Step::BindSource, shown()))
 }
 
 fn open_mapped(path: &str, recursive: bool, userns: BorrowedFd<'_>, singly: bool) -> Result<Opened, Failure> {
@@ -152,7 +249,7 @@ fn points_below(table: &str, top: &str) -> BTreeSet<String> {
 }
 
 /// Blanks, tabs, newlines and backslashes of a path are octal in mountinfo.
-fn unescape(field: &str) -> String {
+pub fn unescape(field: &str) -> String {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

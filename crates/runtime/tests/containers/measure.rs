@@ -64,6 +64,7 @@ fn rounds(name: &str, world: &World, spec: &corten_runtime::spec::Spec) {
             rootless: false,
             rootfs: &Overlay(&root),
             join: Vec::new(),
+            trees: Vec::new(),
             shm: None,
             cgroup: &world.cgroup,
             stdio,

@@ -141,6 +141,7 @@ impl World {
             rootless: self.rootless,
             rootfs: if self.overlay { &overlay } else { &directory },
             join: std::mem::take(&mut self.join),
+            trees: Vec::new(),
             shm: None,
             cgroup: &self.cgroup,
             stdio,
@@ -262,7 +263,8 @@ pub fn read_terminal(master: OwnedFd) -> String {
 
 pub fn mount(destination: &str, kind: &str, source: &str, options: &str) -> Mount {
     let options = options.split(',').filter(|o| !o.is_empty()).map(str::to_owned).collect();
-    Mount { destination: destination.into(), kind: kind.into(), source: source.into(), options }
+    let (destination, kind, source) = (destination.into(), kind.into(), source.into());
+    Mount { destination, kind, source, options, ..Mount::default() }
 }
 
 fn spec() -> Spec {

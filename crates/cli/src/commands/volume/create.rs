@@ -13,6 +13,12 @@ use crate::key_values;
 #[derive(clap::Args, Debug)]
 #[command(override_usage = "corten volume create [OPTIONS] [VOLUME]")]
 pub struct Args {
+    /// Specify volume driver name: only local is there
+    #[arg(short, long, value_name = "DRIVER")]
+    driver: Option<String>,
+    /// Set driver specific options: type, device and o, as mount(8) has them
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    opt: Vec<String>,
     /// Set metadata for a volume
     #[arg(long, value_name = "KEY[=VALUE]")]
     label: Vec<String>,
@@ -36,7 +42,13 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
         .iter()
         .map(|label| key_values::pair("label", label))
         .collect::<std::result::Result<_, _>>()?;
-    let volume = volume::create(&mut caller.engine()?, args.name, labels)?;
+    let options = args
+        .opt
+        .iter()
+        .map(|option| key_values::full_pair("volume option", option))
+        .collect::<std::result::Result<_, _>>()?;
+    let new = volume::New { name: args.name, labels, options };
+    let volume = volume::create(&mut caller.engine()?, new, args.driver.as_deref())?;
     writeln!(caller.out, "{}", volume.name)?;
     Ok(0)
 }

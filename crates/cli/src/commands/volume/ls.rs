@@ -92,6 +92,7 @@ mod tests {
             mountpoint: "/v".into(),
             created_unix_s: 0,
             labels: [("a.b".to_owned(), "c".to_owned())].into(),
+            options: Default::default(),
             anonymous: false,
         };
         let check = |format: Option<&str>, quiet: bool, expected: &str| {
