@@ -8,6 +8,8 @@ use crate::image::HOST_ARCHITECTURE;
 
 /// Operating systems that a word alone can mean.
 const SYSTEMS: [&str; 7] = ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris"];
+/// A program of another architecture that the machine runs is worse than one of any variant of its own.
+const OTHER_FAMILY: u32 = 100;
 /// Bytes of each part.
 const PART_MAX: usize = 64;
 
@@ -61,6 +63,33 @@ impl Platform {
             (ours, theirs) if ours == theirs => Some(1),
             ("amd64", "386") | ("arm64", "arm") => Some(2),
             _ => None,
+        }
+    }
+
+    /// How well images for `other` serve who wants this platform, the least best; `None`: not at all. As containerd has
+    /// it: an `amd64/v3` takes everything from its level down, then `386`, and nothing above.
+    pub fn fit(&self, other: &Platform) -> Option<u32> {
+        if self.os != other.os {
+            return None;
+        }
+        let down = |ours: u32, theirs: u32| ours.checked_sub(theirs);
+        match (self.architecture.as_str(), other.architecture.as_str()) {
+            _ if self == other => Some(0),
+            ("amd64", "amd64") => down(self.level(1)?, other.level(1)?),
+            ("arm", "arm") => down(self.level(7)?, other.level(7)?),
+            ("arm64", "arm64") => down(self.level(8)?, other.level(8)?),
+            ("amd64", "386") => Some(OTHER_FAMILY),
+            ("arm64", "arm") => Some(OTHER_FAMILY + down(8, other.level(7)?)?),
+            (ours, theirs) if ours == theirs && other.variant.is_none() => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The number of the variant, or the usual one of its architecture.
+    fn level(&self, usual: u32) -> Option<u32> {
+        match &self.variant {
+            None => Some(usual),
+            Some(variant) => variant.strip_prefix('v').unwrap_or(variant).parse().ok(),
         }
     }
 }
@@ -141,5 +170,24 @@ mod tests {
         check("linux/amd64", "linux/386", Some(2));
         check("linux/amd64", "linux/arm64", None);
         check("linux/amd64", "windows/amd64", None);
+    }
+    #[test]
+    fn what_serves_whom() {
+        let best = |wanted: &str, there: &[&str]| {
+            let wanted: Platform = wanted.parse().unwrap();
+            let there = there.iter().map(|text| text.parse::<Platform>().unwrap());
+            let best =
+                there.filter_map(|other| Some((wanted.fit(&other)?, other))).min_by_key(|(fit, _)| *fit);
+            best.map(|(_, other)| other.to_string()).unwrap_or_default()
+        };
+        let all = ["linux/386", "linux/amd64", "linux/amd64/v2", "linux/amd64/v3", "linux/amd64/v4"];
+        assert_eq!(best("linux/amd64/v3", &all), "linux/amd64/v3");
+        assert_eq!(best("linux/amd64/v3", &[all[0], all[1], all[4]]), "linux/amd64");
+        assert_eq!(best("linux/amd64", &all[2..]), "");
+        assert_eq!(best("linux/amd64", &all[..1]), "linux/386");
+        assert_eq!(best("linux/arm64", &["linux/arm/v6", "linux/arm/v7", "linux/amd64"]), "linux/arm/v7");
+        assert_eq!(best("linux/arm/v6", &["linux/arm/v7", "linux/arm/v5"]), "linux/arm/v5");
+        assert_eq!(best("linux/riscv64", &["linux/riscv64"]), "linux/riscv64");
+        assert_eq!(best("linux/amd64", &["windows/amd64"]), "");
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod bpf;
 pub mod caps;
+pub mod cpu;
 pub mod fdpass;
 pub mod fsid;
 pub mod idmap;
