@@ -7,6 +7,7 @@
 //! No process opens this if it, or a parent it was forked from without exec, ever had it open: SQLite's POSIX locks
 //! live in process-global state, and a forked copy believes in locks it doesn't hold. [`Database::open`] asserts it.
 
+pub mod blobs;
 pub mod broken;
 pub mod containers;
 pub mod events;

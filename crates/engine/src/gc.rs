@@ -17,7 +17,7 @@ use corten_storage::tree::Hands;
 use corten_storage::{Garbage, Live, Trash, Writing};
 use rusqlite::Connection;
 
-use crate::db::{containers, events, images, leases, tags};
+use crate::db::{blobs as kept_blobs, containers, events, images, leases, tags};
 use crate::keeper::places;
 use crate::{Engine, Result, Roots, inside, journal};
 
@@ -93,6 +93,7 @@ pub(crate) fn live(roots: &Roots, connection: &Connection) -> Result<Live> {
         containers: containers_on_disk(roots, connection)?,
         layers: leases::layers_of_images(connection)?,
         blobs: blobs.collect(),
+        kept: kept_blobs::kept(connection)?,
         volumes: HashSet::new(),
         held: leases::held(connection, journal::now_ns())?,
     })
@@ -163,6 +164,7 @@ fn sweep(engine: &mut Engine, alone: Option<Writing>) -> Result<()> {
         // What was named or held since is no garbage.
         let garbage = garbage.and_not(&store, &live(&roots, transaction)?);
         leases::forget_layers(transaction)?;
+        kept_blobs::forget_unused(transaction)?;
         Ok(trash.take(&store, &garbage)?)
     })?;
     drop(alone);

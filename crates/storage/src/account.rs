@@ -33,6 +33,8 @@ pub struct Account {
     pub containers: Vec<ContainerBytes>,
     /// Volumes.
     pub volumes: Vec<(VolumeId, u64)>,
+    /// Parts of blobs that are being downloaded, or wait for the command to be repeated.
+    pub partial_bytes: u64,
     /// What is being written, or was left by a crash.
     pub temporary_bytes: u64,
     /// Files in the root directory that others keep there (the engine's database), with their names.
@@ -76,7 +78,7 @@ impl Account {
         let volumes = self.volumes.iter().map(|(_, bytes)| *bytes);
         let files = self.files.iter().map(|(_, bytes)| *bytes);
         let named: u64 = layers.chain(containers).chain(blobs).chain(volumes).chain(files).sum();
-        named + self.temporary_bytes + self.store_bytes + self.foreign_bytes
+        named + self.partial_bytes + self.temporary_bytes + self.store_bytes + self.foreign_bytes
     }
 }
 
@@ -123,9 +125,16 @@ impl Account {
     fn blobs(&mut self, directory: &Path) -> Result<(), Error> {
         self.store_bytes += own_bytes(directory)?;
         for (name, path) in entries(directory)? {
-            if name != "sha256" {
-                self.temporary_bytes += usage(&path)?;
-                continue;
+            match name.as_str() {
+                "sha256" => {}
+                "partial" => {
+                    self.partial_bytes += usage(&path)?;
+                    continue;
+                }
+                _ => {
+                    self.temporary_bytes += usage(&path)?;
+                    continue;
+                }
             }
             for (digest, path) in self.named(&path, "sha256:")? {
                 self.blobs.push((digest, usage(&path)?));

@@ -14,6 +14,9 @@ use crate::temp;
 /// Bytes of a blob. Registries refuse manifests above 4 MiB; configs with a long history are larger.
 pub const BLOB_BYTES_MAX: u64 = 16 << 20;
 
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 256 << 10;
+
 /// The blobs of a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Blobs<'s> {
@@ -53,6 +56,28 @@ impl Blobs<'_> {
             return Err(Error::BlobTooLarge { max: BLOB_BYTES_MAX });
         }
         if sha256(&bytes) == *digest { Ok(bytes) } else { Err(Error::BlobDamaged(digest.clone())) }
+    }
+
+    /// A blob of any size, for reading; its bytes are unverified.
+    pub fn open(&self, digest: &Digest) -> Result<File, Error> {
+        let path = self.path(digest);
+        match File::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::NoBlob(digest.clone())),
+            other => other.at("open", &path),
+        }
+    }
+
+    /// Whether the bytes of a blob of any size are what its name says.
+    pub fn is_sound(&self, digest: &Digest) -> Result<bool, Error> {
+        let mut file = self.open(digest)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; CHUNK_BYTES];
+        loop {
+            match file.read(&mut buffer).at("read", self.path(digest))? {
+                0 => return Ok(Digest::from_sha256(hash.finalize().into()) == *digest),
+                count => hash.update(&buffer[..count]),
+            }
+        }
     }
 
     /// Whether it is there, unverified.

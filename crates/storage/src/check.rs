@@ -27,6 +27,8 @@ pub struct Live {
     pub layers: HashSet<Digest>,
     /// Manifests and configs.
     pub blobs: HashSet<Digest>,
+    /// Compressed layers that are kept.
+    pub kept: HashSet<Digest>,
     /// Volumes.
     pub volumes: HashSet<VolumeId>,
     /// What leases hold for those who are making images.
@@ -146,6 +148,14 @@ impl Check {
                 Err(Error::BlobDamaged(_) | Error::BlobTooLarge { .. }) => {
                     self.found(Problem::Damaged, blobs.path(digest), false);
                 }
+                Err(e) => return Err(e),
+            }
+        }
+        for digest in &live.kept {
+            match blobs.is_sound(digest) {
+                Ok(true) => {}
+                Ok(false) => self.found(Problem::Damaged, blobs.path(digest), false),
+                Err(Error::NoBlob(_)) => self.found(Problem::Missing, blobs.path(digest), false),
                 Err(e) => return Err(e),
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <root>/                 0710   version, and whatever the engine keeps beside (its database)
-//!   blobs/sha256/<hex>    0600   manifests and configs, exact bytes
+//!   blobs/sha256/<hex>    0600   manifests and configs, exact bytes; compressed layers that are kept
+//!   blobs/partial/<hex>   0600   what came so far of a blob
 //!   layers/<chain hex>/   0700   layer.json, fs/: one unpacked layer, an overlay's lower directory; recipe and
 //!                                replaced/: what it takes beside the files to rebuild the archive bit for bit
 //!   containers/<id>/      0700   upper/ and work/ of its overlay, and what the engine and the keeper put there
@@ -23,6 +24,7 @@ mod error;
 mod layers;
 mod limits;
 mod members;
+mod partial;
 mod recipe;
 pub mod snapshot;
 mod spool;
@@ -45,6 +47,7 @@ pub use error::{EntryProblem, Error};
 pub use layers::{LAYERS_MAX, LayerInfo, Layers, Unpacked, chain_id};
 pub use limits::Limits;
 pub use members::{Member, MemberKind, Members, index};
+pub use partial::{PARTIAL_KEPT, Partial, PartialState};
 pub use recipe::LayerTar;
 pub use spool::Spool;
 pub use store::{STORE_VERSION, Store, Writing};

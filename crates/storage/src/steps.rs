@@ -24,7 +24,21 @@ pub const STEPS: [&str; 15] = [
 ];
 
 /// Steps of the crates above this one, which say them through the same door.
-pub const ABOVE: [&str; 4] = ["load.spooled", "load.layers", "load.blobs", "save.documents"];
+pub const ABOVE: [&str; 13] = [
+    "load.spooled",
+    "load.layers",
+    "load.blobs",
+    "save.documents",
+    "pull.found",
+    "pull.part",
+    "pull.fetched",
+    "pull.layers",
+    "pull.blobs",
+    "push.found",
+    "push.part",
+    "push.layer",
+    "push.layers",
+];
 
 static HOOK: OnceLock<fn(&'static str)> = OnceLock::new();
 

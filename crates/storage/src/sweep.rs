@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Live;
 use crate::error::{At, Error};
+use crate::partial;
 use crate::steps::reached;
 use crate::store::Store;
 use crate::temp::{self, TempDir};
@@ -70,7 +71,7 @@ impl Garbage {
     }
 }
 
-/// What commands that ended half-way left. Nobody may be making anything: hold [`Store::alone`].
+/// What commands that ended half-way left, and parts of blobs that nobody went on with. Nobody may be making anything: hold [`Store::alone`].
 pub fn litter(store: &Store) -> Result<Vec<PathBuf>, Error> {
     let mut litter = Vec::new();
     for directory in ["", "blobs", "blobs/sha256", "layers", "containers", "volumes"] {
@@ -82,6 +83,7 @@ pub fn litter(store: &Store) -> Result<Vec<PathBuf>, Error> {
             }
         }
     }
+    litter.extend(partial::left(store, partial::PARTIAL_KEPT)?);
     Ok(litter)
 }
 
@@ -145,7 +147,7 @@ impl Live {
 
     /// As [`Live::has_layer`], for a blob.
     pub fn has_blob(&self, digest: &Digest) -> bool {
-        self.held.any_blob || self.blobs.contains(digest)
+        self.held.any_blob || self.blobs.contains(digest) || self.kept.contains(digest)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use corten_model::Digest;
 
 use crate::container::{self, ListFilter, Summary};
-use crate::db::{images, volumes};
+use crate::db::{blobs, images, tags, volumes};
 use crate::image::{self, Summary as Image};
 use crate::volume::Volume;
 use crate::{Engine, Result, inside};
@@ -84,6 +84,8 @@ pub struct RestUsage {
     pub journal_bytes: u64,
     /// The database and its log.
     pub database_bytes: u64,
+    /// Parts of layers that are being pulled, or wait for the pull to be repeated.
+    pub partial_bytes: u64,
     /// What is being written, or was left by a crash.
     pub temporary_bytes: u64,
     /// Directories of the store.
@@ -97,8 +99,8 @@ impl RestUsage {
     pub fn total_bytes(&self) -> u64 {
         let Self { unnamed_bytes, compressed_bytes, recipe_bytes, metadata_bytes, .. } = self;
         let Self { log_bytes, journal_bytes, database_bytes, .. } = self;
-        let Self { temporary_bytes, store_bytes, foreign_bytes, .. } = self;
-        let images = unnamed_bytes + compressed_bytes + recipe_bytes + metadata_bytes;
+        let Self { temporary_bytes, store_bytes, foreign_bytes, partial_bytes, .. } = self;
+        let images = unnamed_bytes + compressed_bytes + recipe_bytes + metadata_bytes + partial_bytes;
         images + log_bytes + journal_bytes + database_bytes + temporary_bytes + store_bytes + foreign_bytes
     }
 }
@@ -119,6 +121,7 @@ pub fn df(engine: &mut Engine) -> Result<DiskUsage> {
     let rows = images::all(engine.database()?.read())?;
     let account = inside::account(engine)?;
     let mut rest = RestUsage {
+        partial_bytes: account.partial_bytes,
         temporary_bytes: account.temporary_bytes,
         store_bytes: account.store_bytes,
         foreign_bytes: account.foreign_bytes,
@@ -130,9 +133,15 @@ pub fn df(engine: &mut Engine) -> Result<DiskUsage> {
         let part = if ours { &mut rest.database_bytes } else { &mut rest.foreign_bytes };
         *part += bytes;
     }
-    let metadata: HashSet<&Digest> = rows.iter().flat_map(|i| [&i.id, &i.manifest]).collect();
+    let manifests = tags::all_manifests(engine.database()?.read())?;
+    let metadata: HashSet<&Digest> = rows.iter().map(|image| &image.id).chain(&manifests).collect();
+    let kept = blobs::kept(engine.database()?.read())?;
     for (digest, bytes) in &account.blobs {
-        let part = if metadata.contains(digest) { &mut rest.metadata_bytes } else { &mut rest.unnamed_bytes };
+        let part = match digest {
+            digest if metadata.contains(digest) => &mut rest.metadata_bytes,
+            digest if kept.contains(digest) => &mut rest.compressed_bytes,
+            _ => &mut rest.unnamed_bytes,
+        };
         *part += bytes;
     }
     let in_use: HashSet<&Digest> = listed.iter().map(|c| &c.image_id).collect();

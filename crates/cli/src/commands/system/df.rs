@@ -197,7 +197,7 @@ impl Details<'_> {
         table
     }
 
-    fn rest(&self) -> [(&'static str, u64); 10] {
+    fn rest(&self) -> [(&'static str, u64); 11] {
         let rest = &self.usage.rest;
         [
             ("Unnamed layers and blobs", rest.unnamed_bytes),
@@ -207,6 +207,7 @@ impl Details<'_> {
             ("Logs", rest.log_bytes),
             ("Journals", rest.journal_bytes),
             ("Database", rest.database_bytes),
+            ("Unfinished downloads", rest.partial_bytes),
             ("Temporary files", rest.temporary_bytes),
             ("Directories", rest.store_bytes),
             ("Not made by corten", rest.foreign_bytes),
