@@ -11,7 +11,7 @@ fn an_unknown_image_is_named() {
         .fails(125)
         .stderr_has("nothing-here")
         .stderr_has("hint: ");
-    host.run(["create", "nothing-here:9"]).fails(125).stderr_has("nothing-here:9");
+    host.run(["create", "--pull=never", "nothing-here:9"]).fails(125).stderr_has("nothing-here:9");
     host.run(["ps", "-aq"]).success().stdout_is("");
 }
 

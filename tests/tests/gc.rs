@@ -90,7 +90,7 @@ fn worker(host: &Host, number: usize, began: Instant) {
         let (name, content) = (format!("image{}", (number + round) % 3), format!("{}", round % 3));
         let tar = busybox_files().file("content", 0o644, content.as_bytes()).bytes();
         host.call(["import", "-", &name]).stdin(tar).output().success();
-        tolerated(host, &["run", "--rm", &name, "cat", "/content"]);
+        tolerated(host, &["run", "--rm", "--pull=never", &name, "cat", "/content"]);
         match (number + round) % 4 {
             0 => tolerated(host, &["rmi", &name]),
             1 => tolerated(host, &["rmi", "--force", &name]),

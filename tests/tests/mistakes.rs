@@ -16,9 +16,8 @@ fn missing(verb: &str, what: &str) -> String {
 }
 
 const NOT_RUNNING: &str = "caused by: container `web` is not running\nhint: `corten start web` starts it\n";
-const NO_IMAGE: &str = "caused by: no such image: `nothing`\nhint: there are no registries yet: `corten load` brings archives \
-                        of images in, `corten import FILE.tar nothing` makes an image of files, `corten run hello` \
-                        needs none\n";
+const NO_IMAGE: &str = "caused by: no such image: `nothing`\nhint: `corten pull nothing` brings it from its registry, \
+                        `corten load` from an archive; `corten run hello` needs none\n";
 
 /// A store with the container `web` of the image `hello`, which is made and does not run.
 fn host() -> (Host, String) {
@@ -41,7 +40,12 @@ fn run_create_start_exec() {
          hint: remove it (`corten rm web`) or choose another `--name`\n"
     );
     check(&host, &["run"], 125, missing("run", "IMAGE"));
-    check(&host, &["run", "nothing"], 125, format!("error: cannot run `nothing`\n{NO_IMAGE}"));
+    check(
+        &host,
+        &["run", "--pull=never", "nothing"],
+        125,
+        format!("error: cannot run `nothing`\n{NO_IMAGE}"),
+    );
     check(&host, &["run", "--name", "web", "hello"], 125, format!("error: cannot run `hello`\n{in_use}"));
     check(&host, &["create"], 125, missing("create", "IMAGE"));
     check(

@@ -4,9 +4,11 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use corten_engine::Engine;
 use corten_engine::config::{Places, Settings};
+use corten_engine::registry::{self, Cancel, Client};
 use corten_engine::roots::{Roots, Surroundings};
 use corten_model::detach_keys::Keys;
 
@@ -75,6 +77,11 @@ impl Caller {
             None => config_directory(&surroundings()).map(|dir| Places::of_directory(&dir)),
         };
         Ok(self.settings.get_or_init(|| places.map_or_else(Settings::without_files, Settings::at)))
+    }
+
+    /// Whoever speaks with registries; `cancel` ends all that it does.
+    pub fn registries(&self, cancel: &Cancel) -> Result<Client> {
+        Ok(Client::new(registry::Settings::default(), Arc::new(registry::Anonymous), cancel.clone()))
     }
 
     /// The keys that leave a container: those that were typed, else the configured ones.

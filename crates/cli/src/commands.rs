@@ -25,6 +25,7 @@ pub mod man;
 pub mod pause;
 pub mod port;
 pub mod ps;
+pub mod pull;
 pub mod rename;
 pub mod restart;
 pub mod rm;

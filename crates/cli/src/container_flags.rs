@@ -22,6 +22,7 @@ use crate::error::{Failure, Result};
 use crate::key_values::{self, Lookup};
 use crate::more_flags::MoreFlags;
 use crate::parse::boolean;
+use crate::pulling::PullFlags;
 use crate::resource_flags::{FixedResourceFlags, ResourceFlags, online_cpus};
 
 // No doc comment: clap would take it for the help of the command that these flags are part of.
@@ -142,6 +143,8 @@ pub struct ContainerFlags {
     /// Timeout (in seconds) to stop a container; -1 waits for ever
     #[arg(long, value_name = "SECONDS")]
     stop_timeout: Option<i64>,
+    #[command(flatten)]
+    pull: PullFlags,
     /// The image, the command and its arguments: everything after the image belongs to the container
     #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE", hide = true)]
     words: Vec<String>,
@@ -172,6 +175,11 @@ impl ContainerFlags {
     /// `-i`.
     pub fn interactive(&self) -> bool {
         self.interactive
+    }
+
+    /// When the image is pulled, and for which platform.
+    pub fn pulling(&self) -> PullFlags {
+        self.pull.clone()
     }
 
     /// What the engine is asked for.
@@ -215,7 +223,8 @@ impl ContainerFlags {
             more: self.more.config()?,
             ..ContainerConfig::default()
         };
-        Ok(CreateRequest { name: self.name, ..CreateRequest::new(image, config) })
+        let platform = self.pull.platform();
+        Ok(CreateRequest { name: self.name, platform, ..CreateRequest::new(image, config) })
     }
 
     /// Makes the file of `--cidfile`.

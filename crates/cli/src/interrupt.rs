@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsFd as _;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use corten_sys::terminal::{self, Signals};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -35,6 +35,20 @@ impl Interrupt {
         self.seen.get().is_some()
     }
 
+    /// Does `body`, and calls `cancel` from another thread as soon as a signal comes: for work that waits for others.
+    pub fn watch<T>(&self, cancel: &(dyn Fn() + Sync), body: impl FnOnce() -> T) -> Result<T> {
+        let (ended, end) = io::pipe()?;
+        let signals = self.signals.as_fd();
+        let (value, seen) = std::thread::scope(|scope| {
+            let watcher = scope.spawn(move || wait_for_signal(signals, ended, cancel));
+            let value = body();
+            drop(end);
+            (value, watcher.join().ok().flatten())
+        });
+        self.seen.set(self.seen.get().or(seen));
+        Ok(value)
+    }
+
     /// What the command ends with if one came: as a shell shows it.
     pub fn code(&self) -> Option<u8> {
         self.seen.get().and_then(|signal| u8::try_from(128 + signal).ok())
@@ -43,6 +57,22 @@ impl Interrupt {
     /// `file` as a stream whose reads end when a signal comes.
     pub fn reader(&self, file: File) -> Interruptible<'_> {
         Interruptible { interrupt: self, file }
+    }
+}
+
+/// Waits until a signal comes, or `ended` says that nobody cares any more.
+fn wait_for_signal(signals: BorrowedFd<'_>, ended: PipeReader, cancel: &(dyn Fn() + Sync)) -> Option<i32> {
+    loop {
+        let mut fds = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) if !fds[0].revents().is_empty() => return None,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+        if let Some(signal) = terminal::read_signal(signals).ok().flatten() {
+            cancel();
+            return Some(signal);
+        }
     }
 }
 

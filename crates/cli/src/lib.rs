@@ -26,6 +26,7 @@ mod output_file;
 mod parse;
 mod process_columns;
 mod prune;
+mod pulling;
 mod reference;
 mod remote;
 mod resource_flags;
@@ -35,6 +36,7 @@ mod table;
 mod template;
 mod timestamps;
 mod timings;
+mod transfer;
 mod unsupported;
 mod verbs;
 

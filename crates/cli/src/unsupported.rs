@@ -31,7 +31,6 @@ const fn both(short: char, long: &'static str, why: &'static str) -> Unsupported
 
 const NO_DAEMON: &str = "there is no daemon to speak to";
 const NO_BRIDGE: &str = "bridge networks are not built yet";
-const NO_PULL: &str = "registries are not built yet";
 const NO_API: &str = "the Engine API is not built yet";
 const NO_CHECKPOINT: &str = "checkpoints are not built yet";
 const NO_SWARM: &str = "there is no Swarm";
@@ -73,11 +72,8 @@ const CONTAINER: &[Unsupported] = &[
     long("network-alias", NO_BRIDGE),
     long("net-alias", NO_BRIDGE),
     long("no-healthcheck", NOT_YET),
-    long("platform", NO_PULL),
     both('p', "publish", NO_BRIDGE),
     both('P', "publish-all", NO_BRIDGE),
-    long("pull", NO_PULL),
-    both('q', "quiet", NO_PULL),
     long("restart", NOT_YET),
     long("runtime", NOT_YET),
     long("storage-opt", STORAGE),
@@ -88,6 +84,7 @@ const CONTAINER: &[Unsupported] = &[
 pub const COMMANDS: &[(&str, &[Unsupported])] = &[
     ("run", CONTAINER),
     ("create", CONTAINER),
+    ("pull", &[both('a', "all-tags", NOT_YET)]),
     ("start", &[long("checkpoint", NO_CHECKPOINT), long("checkpoint-dir", NO_CHECKPOINT)]),
     ("rm", &[both('l', "link", NO_BRIDGE)]),
     ("update", &[long("kernel-memory", KERNEL_MEMORY), long("restart", NOT_YET)]),

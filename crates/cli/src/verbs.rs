@@ -82,6 +82,7 @@ pub const VERBS: &[Verb] = &[
     verb!(Object EXIT_FAILED ["man"] man),
     verb!(Object EXIT_FAILED ["pause", "container pause"] pause),
     verb!(Object EXIT_FAILED ["port", "container port"] port),
+    verb!(Object EXIT_FAILED ["pull", "image pull"] pull),
     verb!(Object EXIT_FAILED ["rename", "container rename"] rename),
     verb!(Object EXIT_FAILED ["restart", "container restart"] restart),
     verb!(Object EXIT_FAILED ["rm", "container rm", "container remove"] rm),

@@ -49,8 +49,19 @@ pub struct Config {
     pub events_max: u32,
     /// `layers.…`.
     pub layers: corten_storage::Limits,
+    /// `pull.…`.
+    pub pull: PullDefaults,
     /// `userns.range`: the host ids that containers of root get ranges of.
     pub userns_range: Range<u32>,
+}
+
+/// How images are pulled.
+#[derive(Debug, Clone)]
+pub struct PullDefaults {
+    /// `pull.max_downloads`.
+    pub downloads: u32,
+    /// `pull.keep_blobs`.
+    pub keep_blobs: bool,
 }
 
 /// What a container gets that doesn't say otherwise.
@@ -105,6 +116,7 @@ impl Default for Config {
             gc: Collection { automatic: true, every_days: 7, unnamed_days: 7 },
             events_max: 10_000,
             layers: corten_storage::Limits::default(),
+            pull: PullDefaults { downloads: 3, keep_blobs: false },
             userns_range: crate::db::sandboxes::POOL,
         }
     }

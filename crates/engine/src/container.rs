@@ -34,6 +34,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use corten_model::container::ContainerConfig;
+use corten_model::platform::Platform;
 use corten_model::state::{Exit, Status};
 use corten_model::{ContainerId, Digest, Name};
 
@@ -69,6 +70,8 @@ pub struct CreateRequest {
     pub name: Option<Name>,
     /// The image as it was typed: a reference, an id or a prefix of one.
     pub image: String,
+    /// Which of several platforms below that name; none: this machine's.
+    pub platform: Option<Platform>,
     /// Everything else.
     pub config: ContainerConfig,
     /// An empty file for the new container's id: it is written as soon as there is a container.
@@ -78,7 +81,7 @@ pub struct CreateRequest {
 impl CreateRequest {
     /// A container of `image`.
     pub fn new(image: String, config: ContainerConfig) -> Self {
-        Self { name: None, image, config, id_file: None }
+        Self { name: None, image, platform: None, config, id_file: None }
     }
 }
 

@@ -146,6 +146,9 @@ pub enum Error {
     /// Images.
     #[error(transparent)]
     Images(#[from] corten_images::Error),
+    /// A pull or push.
+    #[error(transparent)]
+    Transfer(#[from] corten_images::TransferError),
     /// Cgroups.
     #[error(transparent)]
     Cgroup(#[from] corten_runtime::cgroup::Error),
@@ -190,6 +193,12 @@ fn several(matches: &[String]) -> String {
     }
 }
 
+impl From<corten_images::registry::Error> for Error {
+    fn from(error: corten_images::registry::Error) -> Self {
+        corten_images::TransferError::from(error).into()
+    }
+}
+
 impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
@@ -216,6 +225,7 @@ impl Error {
             Error::Database(e) => e.kind(),
             Error::Storage(e) => e.kind(),
             Error::Images(e) => e.kind(),
+            Error::Transfer(e) => e.kind(),
             Error::Cgroup(e) => e.kind(),
             Error::Keeper(e) => e.kind(),
             Error::Session(_) => Kind::Internal,
@@ -229,7 +239,7 @@ impl Error {
         match self {
             Error::Invalid(e) => e.hint.clone(),
             Error::NoSuch { what: "image", name } => Some(format!(
-                "there are no registries yet: `corten load` brings archives of images in, `corten import FILE.tar {name}` makes an image of files, `corten run hello` needs none"
+                "`corten pull {name}` brings it from its registry, `corten load` from an archive; `corten run hello` needs none"
             )),
             Error::NoSuch { what: "container", .. } => Some("`corten ps -a` lists them".into()),
             Error::NoSuch { .. } => Some("`corten volume ls` lists them".into()),
@@ -259,6 +269,7 @@ impl Error {
             Error::Database(e) => e.hint(),
             Error::Storage(e) => e.hint(),
             Error::Images(e) => e.hint(),
+            Error::Transfer(e) => e.hint(),
             Error::Profile { source, .. } => source.hint(),
             Error::Cgroup(e) => e.hint(),
             Error::Keeper(e) => e.hint(),
@@ -268,6 +279,16 @@ impl Error {
             Error::Broken { name, .. } => Some(format!(
                 "`corten system check --repair` sets aside what can't be read, `corten rm -f {name}` removes the container"
             )),
+        }
+    }
+
+    /// Whether an image isn't here, or not for the platform that was asked for: a pull may help.
+    pub fn is_missing_image(&self) -> bool {
+        match self {
+            Error::NoSuch { what, .. } => *what == "image",
+            Error::NotForPlatform { .. } => true,
+            Error::Cannot { source, .. } => source.is_missing_image(),
+            _ => false,
         }
     }
 

@@ -5,6 +5,7 @@ mod import;
 mod inspect;
 mod list;
 mod load;
+mod pull;
 mod remove;
 mod save;
 mod tag;
@@ -30,9 +31,12 @@ pub use import::{ImportRequest, import};
 pub use inspect::inspect;
 pub use list::{Summary, Tree, TreeImage, TreePlatform, created, descendants, list, tree};
 pub use load::{Input, LoadOutcome, LoadRequest, LoadedImage, load};
+pub use pull::{PullOutcome, PullRequest, pull};
 pub use remove::{RemoveOptions, Removed, remove};
 pub use save::{Output, SaveFormat, SaveRequest, save};
 pub use tag::tag;
+
+pub use corten_images::{BlobState, Progress};
 
 /// The row of an image whose bytes are on the disk; gives its id back.
 pub(crate) fn insert(
@@ -178,6 +182,29 @@ fn image_for(engine: &mut Engine, target: &str, platform: Option<&Platform>) -> 
         }
     }
     Err(Error::NotForPlatform { name: target.to_owned(), wanted: wanted.clone() })
+}
+
+/// The image that a container of `target` gets: for this machine, or what serves a platform best.
+pub(crate) fn for_container(engine: &mut Engine, target: &str, platform: Option<&Platform>) -> Result<Image> {
+    let image = resolve(engine, target)?;
+    let Some(wanted) = platform else { return Ok(image) };
+    let connection = engine.database()?.read();
+    let tag = match target.parse::<Reference>() {
+        Ok(reference) => tags::by_reference(connection, &reference)?,
+        Err(_) => None,
+    };
+    let below = tag.map(|tag| tags::images_below(connection, &tag.target)).transpose()?;
+    let mut best = wanted.fit(&platform_of(&image.config)).map(|fit| (fit, image));
+    for id in below.unwrap_or_default() {
+        if let Some(other) = images::by_id(connection, &id)?
+            && let Some(fit) = wanted.fit(&platform_of(&other.config))
+            && best.as_ref().is_none_or(|(known, _)| fit < *known)
+        {
+            best = Some((fit, other));
+        }
+    }
+    let missing = || Error::NotForPlatform { name: target.to_owned(), wanted: wanted.clone() };
+    best.map(|(_, image)| image).ok_or_else(missing)
 }
 
 /// As [`resolve`], without making what isn't there.

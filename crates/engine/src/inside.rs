@@ -21,7 +21,7 @@ use crate::keeper::protocol::{self, Failure};
 use crate::{Engine, Result, call, ids};
 
 pub(crate) use files::{Stopped, View, ViewMount, ViewSource, changes, commit, copy_in, copy_out, export};
-pub(crate) use layers::Unpacker;
+pub(crate) use layers::{Unpacker, unpack_error};
 pub(crate) use namespaces::Enter;
 
 /// The name under which the binary is spawned for it.
@@ -90,7 +90,7 @@ enum Job {
     /// Fill a volume that is there likewise, if it is empty.
     FillVolume { root: PathBuf, id: VolumeId, image: (Vec<PathBuf>, String) },
     /// Compare the store with its rows.
-    Check { root: PathBuf, live: Live, repair: bool },
+    Check { root: PathBuf, live: Box<Live>, repair: bool },
     /// Add up what every byte belongs to.
     Account { root: PathBuf },
     /// Add up the bytes of each of these trees.
@@ -206,7 +206,7 @@ pub(crate) fn fill_volume(engine: &Engine, id: &VolumeId, image: Option<(&[PathB
 
 /// Compares the store with its rows.
 pub(crate) fn check(engine: &Engine, live: Live, repair: bool) -> Result<Vec<Finding>> {
-    let job = Job::Check { root: engine.roots().data.clone(), live, repair };
+    let job = Job::Check { root: engine.roots().data.clone(), live: Box::new(live), repair };
     Ok(run(engine.is_rootless(), job, &mut io::empty())?.findings)
 }
 

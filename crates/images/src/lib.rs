@@ -14,8 +14,10 @@ mod hello;
 mod import;
 mod load;
 mod manifest;
+mod pull;
 pub mod registry;
 mod save;
+mod transfer;
 mod words;
 
 use std::io::Read;
@@ -31,10 +33,12 @@ pub use error::{Error, UnpackError};
 pub use hello::hello;
 pub use import::{ImportOptions, import};
 pub use load::{Input, LoadOptions, Loaded, StoredIndex, Target, load};
+pub use pull::{PullOptions, Pulled, present, pull};
 pub use save::{
     ArchiveSink, DirectorySink, Format as SaveFormat, Image as SaveImage, Item as SaveItem, LayerTars,
     Node as SaveNode, Sink, save,
 };
+pub use transfer::{BlobState, Document, Progress, Remote, TransferError};
 
 /// An image whose bytes are in the store; the row is the caller's.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use corten_model::{Digest, Reference};
 use corten_storage::{Limits, Spool, Store, decompress, index, steps};
 
 use crate::document::parse;
-use crate::{Error, Layer, Stored, Unpack, manifest};
+use crate::{Error, Stored, Unpack, manifest};
 use files::{Files, MEMBERS_MAX, Table};
 use plan::{Node, Plan};
 use verified::Verified;
@@ -297,19 +297,9 @@ impl Loading<'_> {
 
     fn image(&self, image: &plan::Image) -> Result<Stored, Error> {
         let config = parse("the config", &image.config)?;
-        let mut layers = Vec::with_capacity(image.layers.len());
-        let mut high_ids = Vec::new();
-        for layer in &image.layers {
-            let info = self.store.layers().info(&layer.chain_id).map_err(Error::LayerInfo)?;
-            high_ids.extend(info.unpacked.high_ids);
-            let (diff_id, chain_id) = (layer.diff_id.clone(), layer.chain_id.clone());
-            let layer = Layer { diff_id, chain_id, size_bytes: info.unpacked.size_bytes };
-            layers.push((layer, info.unpacked.tar_bytes));
-        }
-        high_ids.sort_unstable();
-        high_ids.dedup();
         let given = image.manifest.as_ref().map(|(_, media_type, bytes)| (media_type.as_str(), &bytes[..]));
-        manifest::store(self.store, config, &image.config, given, layers, high_ids)
+        let layers = image.layers.iter().map(|layer| (layer.diff_id.clone(), layer.chain_id.clone()));
+        manifest::of_layers(self.store, config, &image.config, given, layers)
     }
 }
 

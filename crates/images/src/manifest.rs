@@ -19,6 +19,27 @@ pub(crate) fn plain(id: &Digest, config_bytes: u64, layers: &[(Digest, u64)]) ->
     }
 }
 
+/// As [`store`], of layers that are unpacked: each its diff id and its chain id.
+pub(crate) fn of_layers(
+    store: &Store,
+    config: ImageConfig,
+    config_bytes: &[u8],
+    given: Option<(&str, &[u8])>,
+    unpacked: impl Iterator<Item = (Digest, Digest)>,
+) -> Result<Stored, Error> {
+    let mut layers = Vec::new();
+    let mut high_ids = Vec::new();
+    for (diff_id, chain_id) in unpacked {
+        let info = store.layers().info(&chain_id).map_err(Error::LayerInfo)?;
+        high_ids.extend(info.unpacked.high_ids);
+        let layer = Layer { diff_id, chain_id, size_bytes: info.unpacked.size_bytes };
+        layers.push((layer, info.unpacked.tar_bytes));
+    }
+    high_ids.sort_unstable();
+    high_ids.dedup();
+    self::store(store, config, config_bytes, given, layers, high_ids)
+}
+
 /// Keeps the exact bytes of a config, and of the manifest that it came with (`given`: media type and bytes), or of the
 /// plain one. `layers` come with the bytes of their plain archives.
 pub(crate) fn store(

@@ -20,10 +20,13 @@ pub struct Args {
 /// Does it.
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let cidfile = args.container.cidfile()?;
+    let pulling = args.container.pulling();
     let mut request = args.container.request(&Around::OURS)?;
     request.id_file = cidfile.as_ref().map(CidFile::target);
-    let created = container::create(&mut caller.engine()?, request)?;
-    caller.warn(&created.warnings)?;
-    writeln!(caller.out, "{}", created.id)?;
-    Ok(0)
+    pulling.around(&request.image, caller, &mut |caller| {
+        let created = container::create(&mut caller.engine()?, request.clone())?;
+        caller.warn(&created.warnings)?;
+        writeln!(caller.out, "{}", created.id)?;
+        Ok(0)
+    })
 }

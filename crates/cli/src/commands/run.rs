@@ -38,6 +38,7 @@ pub struct Args {
 pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let (tty, interactive) = (args.container.tty(), args.container.interactive());
     let cidfile = args.container.cidfile()?;
+    let pulling = args.container.pulling();
     let mut request = args.container.request(&Around::OURS)?;
     request.id_file = cidfile.as_ref().map(CidFile::target);
     if args.detach && !request.config.more.attach_only.is_empty() {
@@ -47,10 +48,17 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
     let [stdin, stdout, stderr] = request.config.attached();
     tell_when_typed(&mut request, caller.timings.typed_at);
     let wish = Wish { stdout, stderr, ..Wish::of_container(tty, stdin && interactive, args.sig_proxy) };
-    if !wish.has_streams() {
-        return detached(request, caller);
-    }
-    let keys = caller.detach_keys(args.detach_keys)?;
+    let keys = if wish.has_streams() { caller.detach_keys(args.detach_keys)? } else { Vec::new() };
+    pulling.around(&request.image, caller, &mut |caller| {
+        if !wish.has_streams() {
+            detached(request.clone(), caller)
+        } else {
+            attached(request.clone(), wish, keys.clone(), caller)
+        }
+    })
+}
+
+fn attached(request: CreateRequest, wish: Wish, keys: Vec<u8>, caller: &mut Caller) -> Result<u8> {
     let foreground = Foreground::prepare(wish, keys)?;
     let mut engine = caller.engine()?;
     let outcome = container::run(&mut engine, request, Some(foreground.attach_options()));

@@ -208,6 +208,22 @@ pub const KEYS: &[Key] = &[
         get: |config| Value::Number(config.layers.depth.into()),
     },
     Key {
+        name: "pull.max_downloads",
+        shape: Shape::Number { min: 1, max: 32 },
+        about: "How many layers of an image are downloaded at the same time",
+        used_by: "pull, and run and create of images that aren't here",
+        set: |config, value| config.pull.downloads = value.number() as u32,
+        get: |config| Value::Number(config.pull.downloads.into()),
+    },
+    Key {
+        name: "pull.keep_blobs",
+        shape: Shape::Flag,
+        about: "Whether compressed layers are kept beside the unpacked ones, as the registry gave them",
+        used_by: "pull; layers of images that are pulled by digest are always kept",
+        set: |config, value| config.pull.keep_blobs = value.flag(),
+        get: |config| Value::Flag(config.pull.keep_blobs),
+    },
+    Key {
         name: "userns.range",
         shape: Shape::Text { form: "FIRST-LAST", check: |text| ids(text).map(drop) },
         about: "The host ids that root's containers get ranges of, 65,536 each; an ordinary user's come from /etc/subuid",

@@ -121,7 +121,7 @@ pub(super) fn insert(
     starting: Option<ContainerId>,
 ) -> Result<(Container, Image)> {
     let Checked { mut request, host_userns, powers } = checked;
-    let image = image::resolve(engine, &request.image)?;
+    let image = image::for_container(engine, &request.image, request.platform.as_ref())?;
     mounts::inherit(engine, &mut request.config)?;
     let command = spec::command(&request.config, &image.config.config);
     if command.is_empty() {

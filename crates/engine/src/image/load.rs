@@ -10,8 +10,8 @@ use corten_model::{Digest, Reference};
 use rusqlite::Transaction;
 
 use super::insert_row;
-use crate::db::events;
 use crate::db::tags::{self, Tag};
+use crate::db::{events, images};
 use crate::lease::{self, Lease, Ref};
 use crate::{Engine, Result, inside, journal};
 
@@ -58,41 +58,48 @@ pub fn load(engine: &mut Engine, input: Input<'_>, request: &LoadRequest<'_>) ->
 }
 
 /// The rows of what was loaded.
-fn commit(engine: &mut Engine, lease: &Lease, loaded: Loaded) -> Result<LoadOutcome> {
+fn commit(engine: &mut Engine, lease: &Lease, mut loaded: Loaded) -> Result<LoadOutcome> {
     let now = journal::now_ns();
-    let platforms: BTreeMap<Digest, Platform> =
-        loaded.images.iter().map(|image| (image.id.clone(), super::platform_of(&image.config))).collect();
-    let mut outcome = LoadOutcome { images: Vec::new(), warnings: loaded.warnings };
+    let warnings = std::mem::take(&mut loaded.warnings);
     crate::steps::reached("image.stored");
-    engine.database()?.write_durably(|transaction| -> Result<()> {
+    let images = engine.database()?.write_durably(|transaction| {
         lease.check(transaction)?;
-        for image in loaded.images {
-            insert_row(transaction, image, now)?;
-        }
-        for index in &loaded.indexes {
-            tags::insert_manifest(transaction, &index.digest, &index.media_type, None)?;
-            for (position, below) in &index.below {
-                tags::insert_below(transaction, &index.digest, below, *position)?;
-            }
-        }
-        for target in loaded.targets {
-            outcome.images.extend(name(transaction, target, &platforms, now)?);
-        }
-        Ok(())
+        rows(transaction, loaded, "load", now)
     })?;
     crate::steps::reached("load.rows");
-    Ok(outcome)
+    Ok(LoadOutcome { images, warnings })
+}
+
+/// Images, indexes and names of what came, each name with an event.
+pub(super) fn rows(
+    transaction: &Transaction<'_>,
+    loaded: Loaded,
+    action: &'static str,
+    now: i64,
+) -> Result<Vec<LoadedImage>> {
+    for image in loaded.images {
+        insert_row(transaction, image, now)?;
+    }
+    for index in &loaded.indexes {
+        tags::insert_manifest(transaction, &index.digest, &index.media_type, None)?;
+        for (position, below) in &index.below {
+            tags::insert_below(transaction, &index.digest, below, *position)?;
+        }
+    }
+    let mut images = Vec::new();
+    for target in loaded.targets {
+        images.extend(name(transaction, target, action, now)?);
+    }
+    Ok(images)
 }
 
 fn name(
     transaction: &Transaction<'_>,
     target: Target,
-    platforms: &BTreeMap<Digest, Platform>,
+    action: &'static str,
     now: i64,
 ) -> Result<Option<LoadedImage>> {
-    let host = Platform::host();
-    let rank = |id: &&Digest| platforms.get(*id).and_then(|platform| host.rank(platform)).unwrap_or(u32::MAX);
-    let Some(image) = target.images.iter().min_by_key(rank).cloned() else { return Ok(None) };
+    let Some(image) = for_this_machine(transaction, &target)? else { return Ok(None) };
     let mut renamed = Vec::new();
     for reference in &target.names {
         let old = tags::by_reference(transaction, reference)?;
@@ -101,6 +108,22 @@ fn name(
         tags::set(transaction, &Tag { reference, target, image, tagged_ns: Some(now) })?;
     }
     let name = BTreeMap::from([("name", target.names.first().map(Reference::familiar).unwrap_or_default())]);
-    events::record(transaction, now, "image", "load", image.as_str(), &name)?;
+    events::record(transaction, now, "image", action, image.as_str(), &name)?;
     Ok(Some(LoadedImage { id: image, names: target.names, renamed }))
+}
+
+/// The image below a target that is for this machine; one that was here before counts too.
+fn for_this_machine(transaction: &Transaction<'_>, target: &Target) -> Result<Option<Digest>> {
+    let host = Platform::host();
+    let mut best: Option<(u32, Digest)> = None;
+    for id in
+        tags::images_below(transaction, &target.digest)?.into_iter().chain(target.images.iter().cloned())
+    {
+        let Some(image) = images::by_id(transaction, &id)? else { continue };
+        let rank = host.rank(&super::platform_of(&image.config)).unwrap_or(u32::MAX);
+        if best.as_ref().is_none_or(|(known, _)| rank < *known) {
+            best = Some((rank, id));
+        }
+    }
+    Ok(best.map(|(_, id)| id))
 }

@@ -59,17 +59,18 @@ impl Unpack for Unpacker<'_> {
         let job = Job::Unpack { root, diff_id, parent, limits: self.limits.clone() };
         let outcome = self.lease.hold(&refs).and_then(|()| run(self.rootless, job, tar));
         let unpacked = outcome.and_then(|o| o.unpacked.ok_or(Error::Silent.into()));
-        unpacked.map_err(|error| failed(&error))
+        unpacked.map_err(|error| unpack_error(&error))
     }
 }
 
 impl LayerTars for Unpacker<'_> {
     fn open(&self, chain: &Digest) -> std::result::Result<Box<dyn Read + '_>, UnpackError> {
-        self.tar(chain).map(|tar| tar as Box<dyn Read + '_>).map_err(|error| failed(&error))
+        self.tar(chain).map(|tar| tar as Box<dyn Read + '_>).map_err(|error| unpack_error(&error))
     }
 }
 
-fn failed(error: &crate::Error) -> UnpackError {
+/// An error of the engine's as those know it who unpack.
+pub(crate) fn unpack_error(error: &crate::Error) -> UnpackError {
     let (kind, hint, message) = (error.kind(), error.hint(), error.to_string());
     let source = std::error::Error::source(error).map(|cause| cause.to_string().into());
     UnpackError { kind, hint, message, source }
