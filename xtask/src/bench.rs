@@ -45,6 +45,9 @@ fn outside(what: &str, size: &str) -> Outcome {
     debian_12()?;
     let peers = Peers::new()?;
     peers.make()?;
+    if what == "layers" {
+        layers::prepare(&peers.tree())?;
+    }
     peers.up()?;
     // The project is /src there; the path of this executable below it is the same.
     let own = std::env::current_exe().context("find our own executable")?;

@@ -1,26 +1,36 @@
 //! `bench layers`: what images cost to bring in, to write out, to make and to remove, side by side with docker, podman
 //! and plain tar on the same disk.
 //!
-//! Everybody gets the same bytes. Before each time everything is synced, so that nobody pays for the one before.
+//! Everybody gets the same bytes, and other ones each round: what an engine has already it needn't take in. That it did
+//! the work is seen by the files in its directory, which are counted before and after. Before each time everything is
+//! synced, so that nobody pays for the one before; and everybody's layers lie apart on the disk (chattr(1), `T`), because an
+//! ext4 without a journal steps over each file that was removed within minutes next to a new one.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::report::Report;
 use super::sample::{Rounds, Sample};
+use super::start::BINARY;
 use crate::failure::{Context, Failure, Outcome};
-use crate::machine;
+use crate::program::Program;
+use archive::Tree;
 
-const BINARY: &str = "/src/target/dist/corten";
+mod archive;
+
 const NAME: &str = "bench.local/tree:1";
+const NEW: &str = "bench.local/new:1";
 /// Makes what is committed: 1,000 files of 20 KiB.
 const WRITE: &str =
     "mkdir /new; i=0; while [ $i -lt 1000 ]; do head -c 20480 /dev/zero >/new/$i; i=$((i+1)); done";
+const COMMITTED: i64 = 1000;
 const MIB: f64 = 1024.0;
+/// Where tar(1) unpacks.
+const TREES: &str = "/var/tmp/bench-trees";
+/// Directories of which each has many others in it that have nothing to do with each other.
+const APART: [&str; 3] = [TREES, "/var/lib/docker/overlay2", "/var/lib/containers/storage/overlay"];
 
 /// How much of everything.
 struct Size {
@@ -29,6 +39,18 @@ struct Size {
     file_bytes: usize,
     many_entries: usize,
     large_bytes: u64,
+}
+
+/// Prepares the peers' tree, from outside: their own tree has no chattr(1).
+pub fn prepare(tree: &Path) -> Outcome {
+    for place in APART {
+        let place = tree.join(place.trim_start_matches('/'));
+        std::fs::create_dir_all(&place).context("make a directory for layers")?;
+        if let Err(failure) = Program::new("chattr").arg("+T").arg(&place).quiet().check() {
+            eprintln!("layers don't lie apart: {failure}");
+        }
+    }
+    Ok(())
 }
 
 /// Runs all of it and prints the report.
@@ -42,218 +64,217 @@ pub fn run(quick: bool) -> Outcome {
     };
     let dir = PathBuf::from(format!("/var/tmp/bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).context("make the bench's directory")?;
-    let bench = Bench { dir: dir.clone(), size };
+    let engines = Engine::all(&dir);
+    let tree = Tree::new(dir.join("tree.tar"), size.files, size.file_bytes)?;
+    let mut bench = Bench { dir: dir.clone(), size, engines, tree };
     let mut report = Report::default();
+    // What a bench that broke off left would be known to the engines.
+    bench.clean()?;
     let went = bench.all(&mut report);
     report.print();
     let cleaned = bench.clean();
     went.and(cleaned).and(std::fs::remove_dir_all(&dir).context("remove the bench's directory"))
 }
 
+/// Ours or another one.
+struct Engine {
+    name: &'static str,
+    /// How its command line begins.
+    command: String,
+    /// Where its bytes are.
+    root: PathBuf,
+}
+
+impl Engine {
+    fn all(dir: &Path) -> Vec<Self> {
+        let (root, run) = (dir.join("store"), dir.join("run"));
+        let ours = format!("CORTEN_ROOT={} CORTEN_RUN_ROOT={} {BINARY}", root.display(), run.display());
+        vec![
+            Self { name: "corten", command: ours, root },
+            Self { name: "docker", command: "docker".into(), root: "/var/lib/docker".into() },
+            Self { name: "podman", command: "podman".into(), root: "/var/lib/containers".into() },
+        ]
+    }
+
+    /// Has it do something, which has to end well.
+    fn run(&self, words: &str) -> Outcome {
+        shell(&format!("{} {words} >/dev/null", self.command))
+    }
+
+    /// Has it remove what may not be there.
+    fn clean(&self, words: &str) -> Outcome {
+        shell(&format!("{} {words} >/dev/null 2>&1; true", self.command))
+    }
+
+    /// How many files it has.
+    fn files(&self) -> Outcome<u64> {
+        if !self.root.exists() {
+            return Ok(0);
+        }
+        let output =
+            Command::new("du").args(["--inodes", "-s"]).arg(&self.root).output().context("run du")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.split_whitespace().next().unwrap_or_default().parse().context("read what du says")
+    }
+
+    /// Has it do something that makes `new` files more, or as many fewer.
+    fn does(&self, words: &str, new: i64) -> Outcome<Duration> {
+        let before = self.files()?;
+        quiet()?;
+        let began = Instant::now();
+        self.run(words)?;
+        let took = began.elapsed();
+        let made = self.files()? as i64 - before as i64;
+        if made.signum() == new.signum() && made.abs() >= new.abs() {
+            return Ok(took);
+        }
+        Err(Failure::new(format!("`{} {words}` made {made} files, not {new}", self.name)))
+    }
+}
+
 struct Bench {
     dir: PathBuf,
     size: Size,
-}
-
-/// What is timed, and what is done before it.
-struct Entrant {
-    name: &'static str,
-    before: String,
-    timed: String,
-}
-
-fn entrant(name: &'static str, before: impl Into<String>, timed: impl Into<String>) -> Entrant {
-    Entrant { name, before: before.into(), timed: timed.into() }
+    /// Ours comes first.
+    engines: Vec<Engine>,
+    tree: Tree,
 }
 
 impl Bench {
-    fn all(&self, report: &mut Report) -> Outcome {
-        self.make_tree()?;
+    fn all(&mut self, report: &mut Report) -> Outcome {
         self.unpack(report)?;
-        self.archives(report)?;
-        self.removal(report)?;
-        self.memory(report)?;
-        self.commit(report)
+        self.loads(report)?;
+        self.saves(report)?;
+        self.commits(report)?;
+        self.memory(report)
     }
 
     fn at(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
     }
 
-    /// Our command line, on the bench's store.
-    fn ours(&self, words: &str) -> String {
-        let (root, run) = (self.at("store"), self.at("run"));
-        format!("CORTEN_ROOT={root} CORTEN_RUN_ROOT={run} {BINARY} {words}")
-    }
-
-    /// Waits until nobody of ours works behind a command.
-    fn settled(&self) -> String {
-        "while pgrep -x corten-janitor >/dev/null; do sleep 0.01; done".to_owned()
-    }
-
-    /// The archive of a file system: small files in many directories, and a shell.
-    fn make_tree(&self) -> Outcome {
-        let path = self.dir.join("tree.tar");
-        let mut out = BufWriter::new(File::create(&path).context("make the tree's archive")?);
-        let program = machine::find_program("busybox").ok_or_else(|| Failure::new("no busybox inside"))?;
-        let shell = std::fs::read(program).context("read busybox")?;
-        let mut noise = Noise(42);
-        entry(&mut out, "bin/busybox", 0o755, &shell)?;
-        for name in ["sh", "mkdir", "head", "true"] {
-            entry(&mut out, &format!("bin/{name}"), 0o755, &shell)?;
+    fn unpack(&mut self, report: &mut Report) -> Outcome {
+        let rounds = self.size.rounds;
+        let tar = self.tree.path().display().to_string();
+        let ours = &self.engines[0];
+        let names = ["unpack: corten import", "unpack: tar -xf, sync -f"];
+        let mut samples = vec![Sample::default(); names.len()];
+        for round in rounds.all() {
+            self.tree.stamp()?;
+            // Another name each round is another place on the disk.
+            let tree = format!("{TREES}/{}-{round}", std::process::id());
+            shell(&format!("rm -rf {TREES}/*; mkdir {tree}"))?;
+            let lines = [
+                format!("{} import {tar} {NAME} >/dev/null", ours.command),
+                format!("tar -xf {tar} -C {tree} && sync -f {tree}"),
+            ];
+            for index in rounds.order(round, lines.len()) {
+                ours.clean(&format!("rmi --force {NAME}"))?;
+                quiet()?;
+                let began = Instant::now();
+                shell(&lines[index])?;
+                rounds.note(round, &mut samples[index], began.elapsed());
+            }
         }
-        for number in 0..self.size.files {
-            // Half of it can be compressed, as of programs.
-            let mut bytes = vec![0; self.size.file_bytes / 2 + number % self.size.file_bytes];
-            let half = bytes.len() / 2;
-            noise.fill(&mut bytes[..half]);
-            entry(&mut out, &format!("usr/share/d{}/file{number}", number / 20), 0o644, &bytes)?;
+        for (name, sample) in names.iter().zip(&samples) {
+            report.times(*name, sample);
         }
-        out.write_all(&[0; 1024]).and_then(|()| out.flush()).context("write the tree's archive")
-    }
-
-    fn unpack(&self, report: &mut Report) -> Outcome {
-        let (tar, tree) = (self.at("tree.tar"), self.at("tree"));
-        let remove = self.ours(&format!("rmi --force {NAME} >/dev/null 2>&1; true"));
-        let samples = self.times(
-            report,
-            "unpack",
-            &[
-                entrant("corten import", remove, self.ours(&format!("import {tar} {NAME} >/dev/null"))),
-                entrant(
-                    "tar -xf, sync -f",
-                    format!("rm -rf {tree}; mkdir {tree}"),
-                    format!("tar -xf {tar} -C {tree} && sync -f {tree}"),
-                ),
-            ],
-        )?;
         report.target("unpack, of tar -xf and sync -f", samples[0].ratios(&samples[1]).median(), 1.3, "×");
+        shell(&format!("rm -rf {TREES}/*"))?;
+        ours.clean(&format!("rmi --force {NAME}"))
+    }
+
+    /// `load` and `rmi` of images that nobody has.
+    fn loads(&mut self, report: &mut Report) -> Outcome {
+        let archive = self.dir.join("image.tar");
+        let (rounds, files) = (self.size.rounds, self.size.files as i64);
+        let (mut loads, mut removals) = (self.samples(), self.samples());
+        for round in rounds.all() {
+            self.tree.stamp()?;
+            self.tree.image(&archive, NAME)?;
+            for index in rounds.order(round, self.engines.len()) {
+                let engine = &self.engines[index];
+                let loaded = engine.does(&format!("load -q -i {}", archive.display()), files)?;
+                let removed = engine.does(&format!("rmi {NAME}"), -files)?;
+                rounds.note(round, &mut loads[index], loaded);
+                rounds.note(round, &mut removals[index], removed);
+            }
+        }
+        self.report(report, "load", &loads);
+        self.report(report, "rmi", &removals);
+        report.target("load, of the faster engine", faster(&loads), 0.5, "×");
+        report.target(
+            "rmi of 20,000 files until they are gone, of the faster engine",
+            faster(&removals),
+            0.3,
+            "×",
+        );
         Ok(())
     }
 
-    /// `load` and `save` of the same image by everybody.
-    fn archives(&self, report: &mut Report) -> Outcome {
-        let (tar, archive) = (self.at("tree.tar"), self.at("image.tar"));
-        shell(&format!("docker import {tar} {NAME} >/dev/null && docker save -o {archive} {NAME}"))?;
-        let ours = self.ours(&format!("rmi --force {NAME} >/dev/null 2>&1; {}", self.settled()));
-        let loads = self.times(
-            report,
-            "load",
-            &[
-                entrant("corten load", ours, self.ours(&format!("load -q -i {archive} >/dev/null"))),
-                entrant(
-                    "docker load",
-                    format!("docker rmi -f {NAME} >/dev/null 2>&1; true"),
-                    format!("docker load -q -i {archive} >/dev/null"),
-                ),
-                entrant(
-                    "podman load",
-                    format!("podman rmi -f {NAME} >/dev/null 2>&1; true"),
-                    format!("podman load -q -i {archive} >/dev/null"),
-                ),
-            ],
-        )?;
-        report.target("load, of the faster engine", faster(&loads), 0.5, "×");
-        let out = |name: &str| format!("{}.out", self.at(name));
-        let removed = |name: &str| format!("rm -f {}", out(name));
-        let saves = self.times(
-            report,
-            "save",
-            &[
-                entrant("corten save", removed("c"), self.ours(&format!("save -o {} {NAME}", out("c")))),
-                entrant("docker save", removed("d"), format!("docker save -o {} {NAME}", out("d"))),
-                entrant("podman save", removed("p"), format!("podman save -q -o {} {NAME}", out("p"))),
-            ],
-        )?;
+    /// `save` of the same image by everybody. It stays for what comes after.
+    fn saves(&self, report: &mut Report) -> Outcome {
+        let archive = self.at("image.tar");
+        self.engines.iter().try_for_each(|engine| engine.run(&format!("load -q -i {archive}")))?;
+        let (rounds, mut saves) = (self.size.rounds, self.samples());
+        for round in rounds.all() {
+            for index in rounds.order(round, self.engines.len()) {
+                let out = self.at("saved.tar");
+                shell(&format!("rm -f {out}"))?;
+                quiet()?;
+                let began = Instant::now();
+                self.engines[index].run(&format!("save -o {out} {NAME}"))?;
+                rounds.note(round, &mut saves[index], began.elapsed());
+            }
+        }
+        self.report(report, "save", &saves);
         report.target("save, of the faster engine", faster(&saves), 0.6, "×");
-        shell(&format!("rm -f {} {} {}", out("c"), out("d"), out("p")))
+        shell(&format!("rm -f {}", self.at("saved.tar")))
     }
 
     /// `commit` of a container with 1,000 new files, 20 MB.
-    fn commit(&self, report: &mut Report) -> Outcome {
-        let load = format!("load -q -i {} >/dev/null", self.at("image.tar"));
-        for engine in [self.ours(""), "docker ".into(), "podman ".into()] {
-            shell(&format!("{engine}{load}"))?;
+    fn commits(&self, report: &mut Report) -> Outcome {
+        let stamp = self.at("stamp");
+        for engine in &self.engines {
+            engine.run(&format!("run --name bench-commit --network none {NAME} /bin/sh -c '{WRITE}'"))?;
         }
-        let run = format!("run --name bench-commit --network none {NAME} /bin/sh -c '{WRITE}'");
-        shell(&self.ours(&format!("{run} >/dev/null")))?;
-        for engine in ["docker", "podman"] {
-            shell(&format!("{engine} {run} >/dev/null"))?;
+        let (rounds, mut commits) = (self.size.rounds, self.samples());
+        for round in rounds.all() {
+            std::fs::write(&stamp, format!("{round}")).context("write a stamp")?;
+            for index in rounds.order(round, self.engines.len()) {
+                let engine = &self.engines[index];
+                engine.clean(&format!("rmi -f {NEW}"))?;
+                engine.run(&format!("cp {stamp} bench-commit:/new/stamp"))?;
+                let took = engine.does(&format!("commit bench-commit {NEW} 2>&1"), COMMITTED)?;
+                rounds.note(round, &mut commits[index], took);
+            }
         }
-        let commit = |engine: &str| format!("{engine} commit bench-commit bench.local/new:1 >/dev/null 2>&1");
-        let remove = |engine: &str| format!("{engine} rmi -f bench.local/new:1 >/dev/null 2>&1; true");
-        let ours = self.ours("rmi --force bench.local/new:1 >/dev/null 2>&1; ") + &self.settled();
-        let commits = self.times(
-            report,
-            "commit",
-            &[
-                entrant("corten commit", ours, self.ours("commit bench-commit bench.local/new:1 >/dev/null")),
-                entrant("docker commit", remove("docker"), commit("docker")),
-                entrant("podman commit", remove("podman"), commit("podman")),
-            ],
-        )?;
+        self.report(report, "commit", &commits);
         report.target("commit of 1,000 files, of the faster engine", faster(&commits), 0.3, "×");
-        shell(&self.ours("rm -f bench-commit >/dev/null"))?;
-        shell(&self.ours("rmi -f bench.local/new:1 >/dev/null"))?;
-        for engine in ["docker", "podman"] {
-            shell(&format!("{engine} rm -f bench-commit >/dev/null; {}", remove(engine)))?;
-        }
-        Ok(())
-    }
-
-    fn removal(&self, report: &mut Report) -> Outcome {
-        let archive = self.at("image.tar");
-        let load = format!("load -q -i {archive} >/dev/null");
-        let removals = self.times(
-            report,
-            "rmi",
-            &[
-                entrant("corten rmi", self.ours(&load), self.ours(&format!("rmi {NAME} >/dev/null"))),
-                entrant("docker rmi", format!("docker {load}"), format!("docker rmi {NAME} >/dev/null")),
-                entrant("podman rmi", format!("podman {load}"), format!("podman rmi {NAME} >/dev/null")),
-            ],
-        )?;
-        report.target("rmi of 20,000 files, of the faster engine", faster(&removals), 0.3, "×");
-        Ok(())
+        self.clean()
     }
 
     /// The most memory that one of our processes has, whatever the image.
     fn memory(&self, report: &mut Report) -> Outcome {
-        let many = self.dir.join("many.tar");
-        let mut out = BufWriter::new(File::create(&many).context("make an archive of many entries")?);
-        for number in 0..self.size.many_entries {
-            entry(&mut out, &format!("d{}/{number}", number / 1000), 0o644, b"")?;
-        }
-        out.write_all(&[0; 1024]).and_then(|()| out.flush()).context("write an archive of many entries")?;
-        drop(out);
-        let large = self.dir.join("large.tar");
-        let mut out = BufWriter::new(File::create(&large).context("make an archive of one large file")?);
-        header(&mut out, "large", 0o644, self.size.large_bytes)?;
-        drop(out);
-        // The content is a hole of the archive; on the other side it is written out.
-        let length = 512 + self.size.large_bytes.next_multiple_of(512) + 1024;
-        File::options().write(true).open(&large).and_then(|f| f.set_len(length)).context("extend it")?;
-        for (path, what) in
-            [(&many, "many entries"), (&large, "one large file"), (&self.dir.join("tree.tar"), "the tree")]
-        {
+        let (many, large) = (self.dir.join("many.tar"), self.dir.join("large.tar"));
+        archive::many(&many, self.size.many_entries)?;
+        archive::large(&large, self.size.large_bytes)?;
+        let archives =
+            [(many.as_path(), "many entries"), (&large, "one large file"), (self.tree.path(), "the tree")];
+        for (path, what) in archives {
             let (archive, name) = (path.display(), "bench.local/memory:1");
             let saved = self.at("memory.out");
-            let peak = |words: &str| self.peak_mib(words);
-            report.target(
-                format!("memory of import, {what}"),
-                peak(&format!("import {archive} {name}"))?,
-                64.0,
-                "MiB",
-            );
-            report.target(
-                format!("memory of save, {what}"),
-                peak(&format!("save -o {saved} {name}"))?,
-                64.0,
-                "MiB",
-            );
-            report.target(format!("memory of rmi, {what}"), peak(&format!("rmi {name}"))?, 64.0, "MiB");
-            report.target(format!("memory of load, {what}"), peak(&format!("load -i {saved}"))?, 64.0, "MiB");
-            shell(&format!("{}; rm -f {saved} {archive}", self.ours(&format!("rmi {name} >/dev/null"))))?;
+            let lines = [
+                ("import", format!("import {archive} {name}")),
+                ("save", format!("save -o {saved} {name}")),
+                ("rmi", format!("rmi {name}")),
+                ("load", format!("load -i {saved}")),
+            ];
+            for (verb, words) in lines {
+                report.target(format!("memory of {verb}, {what}"), self.peak_mib(&words)?, 64.0, "MiB");
+            }
+            self.engines[0].run(&format!("rmi {name}"))?;
+            shell(&format!("rm -f {saved} {archive}"))?;
         }
         Ok(())
     }
@@ -261,42 +282,30 @@ impl Bench {
     /// The largest resident set of a command and of what it waits for, as time(1) tells it.
     fn peak_mib(&self, words: &str) -> Outcome<f64> {
         let file = self.at("peak");
-        let (root, run) = (self.at("store"), self.at("run"));
-        let environment = format!("CORTEN_ROOT={root} CORTEN_RUN_ROOT={run}");
-        shell(&format!("{environment} /usr/bin/time -f %M -o {file} {BINARY} {words} >/dev/null"))?;
+        let command =
+            self.engines[0].command.replace(BINARY, &format!("/usr/bin/time -f %M -o {file} {BINARY}"));
+        shell(&format!("{command} {words} >/dev/null"))?;
         let text = std::fs::read_to_string(&file).context("read what time(1) says")?;
         let kib: f64 = text.trim().parse().context("read a number of KiB")?;
         Ok(kib / MIB)
     }
 
-    /// Times everybody in turn; every other round backwards.
-    fn times(&self, report: &mut Report, what: &str, entrants: &[Entrant]) -> Outcome<Vec<Sample>> {
-        let mut samples = vec![Sample::default(); entrants.len()];
-        for round in 0..self.size.rounds.warm_ups + self.size.rounds.counted {
-            let mut order: Vec<usize> = (0..entrants.len()).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for index in order {
-                shell(&entrants[index].before)?;
-                shell(&format!("{}; sync", self.settled()))?;
-                let began = Instant::now();
-                shell(&entrants[index].timed)?;
-                if round >= self.size.rounds.warm_ups {
-                    samples[index].push(began.elapsed());
-                }
-            }
+    fn samples(&self) -> Vec<Sample> {
+        vec![Sample::default(); self.engines.len()]
+    }
+
+    fn report(&self, report: &mut Report, what: &str, samples: &[Sample]) {
+        for (engine, sample) in self.engines.iter().zip(samples) {
+            report.times(format!("{what}: {}", engine.name), sample);
         }
-        for (entrant, sample) in entrants.iter().zip(&samples) {
-            report.times(format!("{what}: {}", entrant.name), sample);
-        }
-        Ok(samples)
     }
 
     fn clean(&self) -> Outcome {
-        for engine in ["docker", "podman"] {
-            let remove = format!("{engine} rm -f bench-commit; {engine} rmi -f {NAME} bench.local/new:1");
-            shell(&format!("{{ {remove}; }} >/dev/null 2>&1; true"))?;
+        for engine in &self.engines {
+            engine.clean("rm -f bench-commit")?;
+            engine.clean(&format!("rmi -f {NAME}"))?;
+            engine.clean(&format!("rmi -f {NEW}"))?;
+            engine.clean("image prune -f")?;
         }
         Ok(())
     }
@@ -306,6 +315,11 @@ impl Bench {
 fn faster(samples: &[Sample]) -> f64 {
     let ratios = samples[1..].iter().map(|other| samples[0].ratios(other).median());
     ratios.fold(0.0, f64::max)
+}
+
+/// Waits until nobody works behind a command, and the disk has everything.
+fn quiet() -> Outcome {
+    shell("while pgrep -x corten-janitor >/dev/null; do sleep 0.01; done; sync")
 }
 
 /// Runs a line of shell, which has to end well.
@@ -322,43 +336,4 @@ fn shell(line: &str) -> Outcome {
         String::from_utf8_lossy(&output.stderr)
     );
     Err(Failure::new(format!("`{line}` ended with {}: {}", output.status, said.trim_end())))
-}
-
-/// Bytes that don't compress, the same every time.
-struct Noise(u64);
-
-impl Noise {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            chunk.copy_from_slice(&self.0.to_le_bytes()[..chunk.len()]);
-        }
-    }
-}
-
-fn entry(out: &mut impl Write, name: &str, mode: u32, bytes: &[u8]) -> Outcome {
-    header(out, name, mode, bytes.len() as u64)?;
-    let padding = bytes.len().next_multiple_of(512) - bytes.len();
-    out.write_all(bytes).and_then(|()| out.write_all(&vec![0; padding])).context("write an archive")
-}
-
-/// A header of the POSIX format; sizes from 8 GiB on have no room in it.
-fn header(out: &mut impl Write, name: &str, mode: u32, size: u64) -> Outcome {
-    let mut block = [0u8; 512];
-    let mut put = |at: usize, text: &str| block[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, name);
-    put(100, &format!("{mode:07o}"));
-    put(108, "0000000");
-    put(116, "0000000");
-    put(124, &format!("{size:011o}"));
-    put(136, "14000000000");
-    put(148, "        ");
-    put(156, "0");
-    put(257, "ustar");
-    put(263, "00");
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-    out.write_all(&block).context("write an archive")
 }

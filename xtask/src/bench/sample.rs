@@ -58,6 +58,25 @@ pub struct Rounds {
     pub counted: usize,
 }
 
+impl Rounds {
+    /// Their numbers.
+    pub fn all(self) -> std::ops::Range<usize> {
+        0..self.warm_ups + self.counted
+    }
+
+    /// Whose turn it is in a round, one after the other.
+    pub fn order(self, round: usize, entrants: usize) -> Vec<usize> {
+        if round % 2 == 1 { (0..entrants).rev().collect() } else { (0..entrants).collect() }
+    }
+
+    /// Adds a time, unless the round is a warm-up.
+    pub fn note(self, round: usize, sample: &mut Sample, took: Duration) {
+        if round >= self.warm_ups {
+            sample.push(took);
+        }
+    }
+}
+
 /// One thing to be timed: a name and what to do.
 pub type Entrant<'a> = (String, Box<dyn FnMut() -> Outcome + 'a>);
 
@@ -69,18 +88,12 @@ pub fn in_turn(
     settle: &dyn Fn() -> Outcome,
 ) -> Outcome<Vec<Sample>> {
     let mut samples = vec![Sample::default(); entrants.len()];
-    for round in 0..rounds.warm_ups + rounds.counted {
-        let mut order: Vec<usize> = (0..entrants.len()).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        for index in order {
+    for round in rounds.all() {
+        for index in rounds.order(round, entrants.len()) {
             settle()?;
             let began = Instant::now();
             (entrants[index].1)()?;
-            if round >= rounds.warm_ups {
-                samples[index].push(began.elapsed());
-            }
+            rounds.note(round, &mut samples[index], began.elapsed());
         }
     }
     Ok(samples)
