@@ -221,13 +221,14 @@ impl Loading<'_> {
         parent: Option<&Digest>,
     ) -> Result<(), Error> {
         let reader = Cancellable { reader, cancelled: self.options.cancelled };
+        if let Some((digest, promised)) = &layer.blob
+            && *promised != size
+        {
+            let what = digest.to_string();
+            return Err(Error::WrongSize { what, expected: *promised, found: size });
+        }
         let unpacked = match &layer.blob {
-            None => self.unpack_plain(reader, layer, parent),
-            Some((digest, promised)) => {
-                if *promised != size {
-                    let what = digest.to_string();
-                    return Err(Error::WrongSize { what, expected: *promised, found: size });
-                }
+            Some((digest, _)) if *digest != layer.diff_id => {
                 let mut verified = Verified::new(reader, digest, size);
                 let unpacked = self.unpack_plain(&mut verified, layer, parent);
                 match (unpacked, verified.finish()) {
@@ -237,6 +238,8 @@ impl Loading<'_> {
                     (Err(error), _) => Err(error),
                 }
             }
+            // Plain bytes are compared with the diff id anyway, which is what they promise.
+            Some(_) | None => self.unpack_plain(reader, layer, parent),
         };
         if unpacked.is_err() {
             self.go_on()?;

@@ -125,7 +125,7 @@ pub enum Error {
     #[error("the layer {0} was unpacked by an older corten, which kept nothing to rebuild its archive from")]
     NoRecipe(Digest),
     /// The archive is not the one that was asked for.
-    #[error("the archive's digest is {found}, expected {expected}")]
+    #[error("the bytes of {expected} have the digest {found}")]
     WrongDiffId {
         /// What it must be.
         expected: Digest,
@@ -355,6 +355,7 @@ impl Error {
                 "its file system or this kernel has no idmapped mounts: use `--userns=host`".into()
             }
             Self::NoSpace { .. } => "free some space, or name another `--root`".into(),
+            Self::WrongDiffId { .. } => "the archive is damaged or cut off: make or fetch it again".into(),
             Self::Busy { .. } => "wait until other corten commands have ended".into(),
             Self::Io { source, .. } | Self::Unpack { source, .. }
                 if source.kind() == io::ErrorKind::StorageFull =>

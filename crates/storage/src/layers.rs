@@ -125,11 +125,8 @@ impl Layers<'_> {
         let recipe = temp.path().join(RECIPE);
         let recorder = File::create(&recipe).and_then(Recorder::new).at("create", &recipe)?;
         let unpacker = Unpacker::new(&tree, temp.path(), lowers, self.store.is_rootless(), limits)?;
-        let (outcome, diff_id) = unpacker.run(tar, recorder)?;
+        let (outcome, diff_id) = unpacker.run(tar, expected, recorder)?;
         reached("unpack.entries");
-        if let Some(expected) = expected.filter(|expected| **expected != diff_id) {
-            return Err(Error::WrongDiffId { expected: expected.clone(), found: diff_id });
-        }
         let chain_id = chain_id(parent, &diff_id);
         let unpacked = Unpacked {
             diff_id,

@@ -133,10 +133,24 @@ impl Unpacker {
         Ok(unpacker)
     }
 
-    /// Reads `tar` to its end and tells `recorder` what is needed to rebuild it.
-    pub fn run(self, tar: &mut dyn Read, recorder: Recorder) -> Result<(Outcome, Digest), Error> {
-        let (outcome, hash) = overlapped(tar, move |feed| self.entries(feed, recorder))?;
-        Ok((outcome, Digest::from_sha256(hash)))
+    /// Reads `tar` to its end and tells `recorder` what is needed to rebuild it. One with another digest than `expected` is
+    /// that, whatever else is wrong with it.
+    pub fn run(
+        self,
+        tar: &mut dyn Read,
+        expected: Option<&Digest>,
+        recorder: Recorder,
+    ) -> Result<(Outcome, Digest), Error> {
+        let (made, hash) = overlapped(tar, expected.is_some(), move |feed| self.entries(feed, recorder));
+        let found = hash.map(Digest::from_sha256);
+        match (found, expected) {
+            (Some(found), Some(expected)) if found != *expected => {
+                Err(Error::WrongDiffId { expected: expected.clone(), found })
+            }
+            (Some(found), _) => made.map(|outcome| (outcome, found)),
+            // Who unpacked it had enough of it, and says why.
+            (None, _) => made.and(Err(TarError::Truncated { at: 0 }.into())),
+        }
     }
 
     fn entries(mut self, feed: Feed<'_>, recorder: Recorder) -> Result<Outcome, Error> {

@@ -25,6 +25,9 @@ const READ_BYTES: usize = 64 << 10;
 /// Chunks kept to be filled again: those that wait, those in work, and the one being filled.
 const POOL_MAX: usize = CHUNKS_MAX + 3;
 
+/// Bytes that are read after a failure, to say whether the archive is another one than was promised.
+const UNHEARD_BYTES_MAX: usize = 256 << 20;
+
 pub(crate) type Chunk = Arc<Vec<u8>>;
 pub(crate) type Message = io::Result<Chunk>;
 
@@ -59,21 +62,27 @@ impl Feed<'_> {
     }
 }
 
-/// Runs `consume` while `reader` is read to its end or `consume` has had enough; also returns the digest of all bytes
-/// that were read.
+/// What came of an archive, and the digest of all its bytes if it was read to its end.
+pub(crate) type Consumed<T, E> = (Result<T, E>, Option<[u8; 32]>);
+
+/// Runs `consume` while `reader` is read to its end or `consume` has had enough. With `to_the_end` it is read on after a
+/// failure, for the digest.
 pub(crate) fn overlapped<T: Send, E: From<TarError> + Send>(
     reader: &mut dyn Read,
+    to_the_end: bool,
     consume: impl FnOnce(Feed<'static>) -> Result<T, E> + Send,
-) -> Result<(T, [u8; 32]), E> {
+) -> Consumed<T, E> {
     let mut first = vec![0; CHUNK_BYTES];
-    let length = fill(reader, &mut first).map_err(|source| TarError::Read { at: 0, source })?;
-    first.truncate(length);
-    if length < CHUNK_BYTES {
-        let hash = Sha256::digest(&first).into();
-        let first = (length > 0).then(|| Arc::new(first));
-        return consume(Feed::Whole(first)).map(|made| (made, hash));
+    match fill(reader, &mut first) {
+        Ok(length) => first.truncate(length),
+        Err(source) => return (Err(TarError::Read { at: 0, source }.into()), None),
     }
-    std::thread::scope(|scope| {
+    if first.len() < CHUNK_BYTES {
+        let hash = Sha256::digest(&first).into();
+        let first = (!first.is_empty()).then(|| Arc::new(first));
+        return (consume(Feed::Whole(first)), Some(hash));
+    }
+    let consumed = std::thread::scope(|scope| {
         let (to_consumer, from_reader) = sync_channel(CHUNKS_MAX);
         let (to_hash, from_reader_too) = sync_channel::<Chunk>(CHUNKS_MAX);
         let hash = spawn(scope, "hash", || {
@@ -82,20 +91,35 @@ pub(crate) fn overlapped<T: Send, E: From<TarError> + Send>(
             hash.finalize().into()
         })?;
         let consumer = spawn(scope, "unpack", || consume(Feed::Thread(from_reader)))?;
-        pump(reader, first, &to_consumer, &to_hash);
+        let pumped = pump(reader, first, &to_consumer, &to_hash, to_the_end);
         drop((to_consumer, to_hash));
-        Ok((join(consumer)?, join(hash)))
-    })
+        let (made, hash) = (join(consumer), join(hash));
+        Ok((made, pumped.then_some(hash)))
+    });
+    consumed.unwrap_or_else(|error: TarError| (Err(error.into()), None))
 }
 
-/// Reads to the end, to an error, or until nobody listens any more.
-fn pump(reader: &mut dyn Read, first: Vec<u8>, consumer: &SyncSender<Message>, hash: &SyncSender<Chunk>) {
+/// Reads to the end, which is true, or to an error, or until nobody listens any more.
+fn pump(
+    reader: &mut dyn Read,
+    first: Vec<u8>,
+    consumer: &SyncSender<Message>,
+    hash: &SyncSender<Chunk>,
+    to_the_end: bool,
+) -> bool {
     let mut pool: VecDeque<Chunk> = VecDeque::with_capacity(POOL_MAX);
     let mut bytes = first;
+    let mut unheard = 0;
     while !bytes.is_empty() {
         let chunk = Arc::new(bytes);
-        if hash.send(Arc::clone(&chunk)).is_err() || consumer.send(Ok(Arc::clone(&chunk))).is_err() {
-            return;
+        if hash.send(Arc::clone(&chunk)).is_err() {
+            return false;
+        }
+        if unheard > 0 || consumer.send(Ok(Arc::clone(&chunk))).is_err() {
+            unheard += chunk.len();
+            if !to_the_end || unheard > UNHEARD_BYTES_MAX {
+                return false;
+            }
         }
         pool.push_back(chunk);
         let oldest = if pool.len() < POOL_MAX { None } else { pool.pop_front() };
@@ -107,10 +131,11 @@ fn pump(reader: &mut dyn Read, first: Vec<u8>, consumer: &SyncSender<Message>, h
             Err(e) => {
                 // Whoever doesn't listen any more has an error of its own.
                 let _ = consumer.send(Err(e));
-                return;
+                return false;
             }
         }
     }
+    true
 }
 
 /// Reads until `buffer` is full or the stream ends.

@@ -9,7 +9,7 @@ type Seen = (String, EntryKind, u64, Option<Vec<(u64, u64)>>, Vec<u8>);
 
 fn read_with(bytes: &[u8], limits: &Limits) -> Result<Vec<Seen>, TarError> {
     let mut reader = bytes;
-    overlapped(&mut reader, |feed| {
+    let (seen, hash) = overlapped(&mut reader, true, |feed| {
         let mut archive = Archive::new(Source::new(feed, limits.stream_bytes, None), limits.clone());
         let mut seen = Vec::new();
         while let Some(entry) = archive.next()? {
@@ -22,11 +22,9 @@ fn read_with(bytes: &[u8], limits: &Limits) -> Result<Vec<Seen>, TarError> {
         }
         archive.into_source().finish()?;
         Ok(seen)
-    })
-    .map(|(seen, hash)| {
-        assert_eq!(hash[..], sha2::Sha256::digest(bytes)[..]);
-        seen
-    })
+    });
+    assert_eq!(hash.expect("it was read to its end")[..], sha2::Sha256::digest(bytes)[..]);
+    seen
 }
 
 fn read(bytes: &[u8]) -> Result<Vec<Seen>, TarError> {
