@@ -31,6 +31,6 @@ pub use output::Output;
 pub use peers::Peers;
 pub use probe::probe;
 pub use session::Session;
-pub use stopped::{kill, kill_all, state_of, stopped, wait_stopped};
+pub use stopped::{kill, kill_all, kill_and_wait, state_of, stopped, wait_stopped};
 pub use terminal::Terminal;
 pub use wait::{COMMAND_DEADLINE, SETTLE_DEADLINE, wait_until};

@@ -31,6 +31,13 @@ pub fn kill(pid: u32) {
     let _ = kill_process(Pid::from_raw(pid as i32).expect("pids are positive"), Signal::KILL);
 }
 
+/// Kills one process, and waits until what it held is free.
+#[track_caller]
+pub fn kill_and_wait(pid: u32) {
+    kill(pid);
+    wait_until("it is dead", || matches!(state_of(pid), None | Some('Z' | 'X')).then_some(()));
+}
+
 /// Kills every process of ours that has to do with this host, and waits until they are gone. Processes of containers
 /// live on.
 #[track_caller]

@@ -125,7 +125,7 @@ fn a_parent_group_holds_its_containers() {
     host.run(["top", "one"]).success().stdout_has("sleep");
     host.run(["stats", "--no-stream", "one"]).success().stdout_has("one");
     // A keeper that takes over finds the group, and so does whoever tidies up.
-    corten_tests::kill(host.keeper("one"));
+    corten_tests::kill_and_wait(host.keeper("one"));
     host.run(["ps"]).success().stdout_has("one");
     host.run(["rm", "-f", "one"]).success();
     assert_eq!(groups_of(&[id]), Vec::<std::path::PathBuf>::new());

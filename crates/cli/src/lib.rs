@@ -273,8 +273,8 @@ mod tests {
             125,
         );
         check(
-            "container create --restart=always x",
-            "error: unsupported flag `--restart` of `corten create`\n",
+            "container create --gpus=all x",
+            "error: unsupported flag `--gpus` of `corten create`: it is not built yet\n",
             125,
         );
         check("run", "error: `corten run`: IMAGE is missing\nhint: see `corten run --help`\n", 125);

@@ -7,9 +7,12 @@ use corten_model::Invalid;
 use corten_model::cgroup::CgroupParent;
 use corten_model::container::{MoreConfig, StreamName};
 use corten_model::device::CgroupRule;
+use corten_model::duration::parse_duration;
+use corten_model::health::HealthConfig;
 use corten_model::hosts::{self, ExtraHost};
 use corten_model::log::{LogConfig, LogDriver};
 use corten_model::port;
+use corten_model::restart::RestartPolicy;
 use corten_model::user::IdOrName;
 
 use crate::error::{Failure, Result};
@@ -63,9 +66,60 @@ pub struct MoreFlags {
     /// Container isolation technology: default
     #[arg(long, value_name = "TECHNOLOGY")]
     isolation: Option<String>,
+    /// Restart policy to apply when a container exits: no, always, unless-stopped or on-failure[:COUNT]
+    #[arg(long, value_name = "POLICY")]
+    restart: Option<RestartPolicy>,
+    /// Command to run to check health
+    #[arg(long, value_name = "COMMAND")]
+    health_cmd: Option<String>,
+    /// Time between running the check (ms|s|m|h) (default 30s)
+    #[arg(long, value_name = "DURATION", value_parser = interval)]
+    health_interval: Option<i64>,
+    /// Consecutive failures needed to report unhealthy (default 3)
+    #[arg(long, value_name = "NUMBER")]
+    health_retries: Option<i64>,
+    /// Time between running the check during the start period (ms|s|m|h) (default 5s)
+    #[arg(long, value_name = "DURATION", value_parser = interval)]
+    health_start_interval: Option<i64>,
+    /// Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) (default 0s)
+    #[arg(long, value_name = "DURATION", value_parser = interval)]
+    health_start_period: Option<i64>,
+    /// Maximum time to allow one check to run (ms|s|m|h) (default 30s)
+    #[arg(long, value_name = "DURATION", value_parser = interval)]
+    health_timeout: Option<i64>,
+    /// Disable any container-specified HEALTHCHECK
+    #[arg(long)]
+    no_healthcheck: bool,
+}
+
+/// Nanoseconds, as Docker's configs have them.
+fn interval(text: &str) -> std::result::Result<i64, Invalid> {
+    if text.starts_with('-') {
+        return Err(Invalid::new("duration", text, "it cannot be negative"));
+    }
+    let duration = parse_duration("duration", text)?;
+    i64::try_from(duration.as_nanos()).map_err(|_| Invalid::new("duration", text, "it is too long"))
 }
 
 impl MoreFlags {
+    fn health(&self) -> Result<Option<HealthConfig>> {
+        let command = self.health_cmd.as_ref().filter(|command| !command.is_empty());
+        let asked = HealthConfig {
+            test: command.map(|command| vec!["CMD-SHELL".to_owned(), command.clone()]).unwrap_or_default(),
+            interval: self.health_interval.unwrap_or_default(),
+            timeout: self.health_timeout.unwrap_or_default(),
+            start_period: self.health_start_period.unwrap_or_default(),
+            start_interval: self.health_start_interval.unwrap_or_default(),
+            retries: self.health_retries.unwrap_or_default(),
+        };
+        let some = Some(asked).filter(|asked| *asked != HealthConfig::default());
+        match (self.no_healthcheck, some) {
+            (false, some) => Ok(some),
+            (true, None) => Ok(Some(HealthConfig { test: vec!["NONE".into()], ..HealthConfig::default() })),
+            (true, Some(_)) => Err(Failure::Conflict("--no-healthcheck conflicts with --health-* options")),
+        }
+    }
+
     /// Where the container's id is written.
     pub fn cidfile(&self) -> Option<&PathBuf> {
         self.cidfile.as_ref()
@@ -89,6 +143,7 @@ impl MoreFlags {
             )));
         }
         let log = self.log_opt.iter().map(|text| key_values::full_pair("log option", text));
+        let health = self.health()?;
         Ok(MoreConfig {
             attach_only: self.attach,
             annotations: pairs("annotation", &self.annotation)?,
@@ -103,8 +158,9 @@ impl MoreFlags {
             dns_options: self.dns_option,
             extra_hosts: self.add_host,
             exposed_ports,
+            health,
+            restart: self.restart.unwrap_or_default(),
             isolation: self.isolation.filter(|isolation| !isolation.is_empty()),
-            ..MoreConfig::default()
         })
     }
 }

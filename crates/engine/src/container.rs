@@ -34,6 +34,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use corten_model::container::ContainerConfig;
+use corten_model::health::HealthStatus;
 use corten_model::platform::Platform;
 use corten_model::state::{Exit, Status};
 use corten_model::{ContainerId, Digest, Name};
@@ -60,7 +61,7 @@ pub use rename::rename;
 pub use start::{run, start};
 pub use stop::{begin_kill, kill, restart, stop, wait};
 pub use top::{Process, top};
-pub use update::update;
+pub use update::{Changes, update};
 pub use usage::{Sample, sample};
 
 /// What `create` and `run` need.
@@ -142,6 +143,8 @@ pub struct Summary {
     pub host_powers: Vec<String>,
     /// Names of volumes, paths of the host.
     pub mounts: Vec<String>,
+    /// What its health checks say; absent: nobody checks.
+    pub health: Option<HealthStatus>,
     /// What of it can't be read.
     pub problem: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! Journals become rows: what keepers learned, folded into the database by whoever opens it.
 
 use corten_model::ContainerId;
+use corten_model::health::Health;
 use corten_model::state::{Exit, Status};
 use corten_storage::Store;
 
@@ -91,19 +92,25 @@ fn fold_once(
 /// What a line does to the state: pure.
 fn apply(state: &mut State, line: &Line, auto_remove: bool) -> Outcome {
     match &line.event {
-        Event::Started { boot, pid, ticks, .. } => {
+        Event::Started { boot, pid, ticks, restarts, checked, .. } => {
+            // The log of checks stays from start to start.
+            let health = checked.then(|| Health { log: logged(state), ..Health::starting() });
             *state = State {
                 status: Status::Running,
                 boot_id: Some(boot.clone()),
                 pid: Some(*pid),
                 pid_start_ticks: Some(*ticks),
                 started_ns: Some(line.time_ns),
+                restarts: *restarts,
+                health: health.map(Box::new),
                 ..State::created()
             };
             Outcome::Keep
         }
-        Event::Exited { code, oom, stopped_by, unknown, restarting } => {
-            state.status = Status::Exited;
+        Event::Exited { code, oom, stopped_by, unknown, restarting, again, health } => {
+            state.status = if again.is_some() { Status::Restarting } else { Status::Exited };
+            state.restarts = again.unwrap_or(state.restarts);
+            state.health = health.clone();
             state.pid = None;
             state.pid_start_ticks = None;
             state.exit = Some(Exit { code: *code, oom_killed: *oom });
@@ -111,6 +118,16 @@ fn apply(state: &mut State, line: &Line, auto_remove: bool) -> Outcome {
             state.error = unknown.clone();
             state.finished_ns = Some(line.time_ns);
             if auto_remove && !restarting { Outcome::Remove } else { Outcome::Keep }
+        }
+        Event::GaveUp { stopped_by, error } => {
+            state.status = Status::Exited;
+            state.stopped_by = stopped_by.clone();
+            state.error = error.clone();
+            Outcome::Keep
+        }
+        Event::Health { health } => {
+            state.health = Some(health.clone());
+            Outcome::Keep
         }
         Event::Paused => {
             state.status = Status::Paused;
@@ -122,6 +139,10 @@ fn apply(state: &mut State, line: &Line, auto_remove: bool) -> Outcome {
         }
         Event::Signalled { .. } | Event::ExecStarted { .. } | Event::ExecExited { .. } => Outcome::Keep,
     }
+}
+
+fn logged(state: &State) -> Vec<corten_model::health::HealthResult> {
+    state.health.as_ref().map(|health| health.log.clone()).unwrap_or_default()
 }
 
 /// The events and the rows beside the container's own that a line brings.
@@ -151,6 +172,16 @@ fn record(
             }
             more.push(("exitCode", code.to_string()));
             "die"
+        }
+        Event::GaveUp { stopped_by, .. } => {
+            if stopped_by.is_some() {
+                events::of_container(connection, line.time_ns, "stop", container, &[])?;
+            }
+            return Ok(());
+        }
+        Event::Health { health } => {
+            let action = format!("health_status: {}", health.status);
+            return Ok(events::of_container(connection, line.time_ns, &action, container, &[])?);
         }
         Event::Paused => "pause",
         Event::Unpaused => "unpause",
@@ -228,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_a_state_of_its_own_and_ends_with_the_container() {
-        let started = Event::Started { boot: "b".into(), pid: 7, ticks: 8, external: Default::default() };
+        let started = started();
         let exited = exited(0);
         let mut state = State::created();
         for (event, status) in [
@@ -246,8 +277,7 @@ mod tests {
     #[test]
     fn a_start_clears_what_an_exit_left() {
         let mut state = State::created();
-        let started =
-            line(Event::Started { boot: "b".into(), pid: 7, ticks: 8, external: Default::default() });
+        let started = line(started());
         let exited = |restarting| {
             line(Event::Exited {
                 code: 137,
@@ -255,6 +285,8 @@ mod tests {
                 stopped_by: Some("user".into()),
                 unknown: None,
                 restarting,
+                again: None,
+                health: None,
             })
         };
         assert_eq!(apply(&mut state, &started, true), Outcome::Keep);
@@ -266,6 +298,55 @@ mod tests {
         assert_eq!((state.exit, state.stopped_by.clone(), state.finished_ns), (None, None, None));
         assert_eq!(apply(&mut state, &exited(true), true), Outcome::Keep);
         assert_eq!(apply(&mut state, &exited(false), true), Outcome::Remove);
+    }
+
+    #[test]
+    fn one_that_is_started_again_is_alive_in_between() {
+        let again = |again| Event::Exited {
+            code: 3,
+            oom: false,
+            stopped_by: None,
+            unknown: None,
+            restarting: false,
+            again,
+            health: None,
+        };
+        let mut state = State::created();
+        let mut step = |event: Event, status: Status, restarts: u32| {
+            assert_eq!(apply(&mut state, &line(event), false), Outcome::Keep);
+            assert_eq!((state.status, state.restarts), (status, restarts));
+            state.clone()
+        };
+        step(started(), Status::Running, 0);
+        let waiting = step(again(Some(1)), Status::Restarting, 1);
+        assert!(waiting.exit.is_some() && waiting.pid.is_none());
+        let external = Default::default();
+        let second =
+            Event::Started { boot: "b".into(), pid: 9, ticks: 9, external, restarts: 1, checked: false };
+        step(second, Status::Running, 1);
+        step(again(Some(2)), Status::Restarting, 2);
+        let gave_up = Event::GaveUp { stopped_by: Some("user".into()), error: None };
+        let ended = step(gave_up, Status::Exited, 2);
+        assert_eq!((ended.exit.map(|e| e.code), ended.stopped_by.as_deref()), (Some(3), Some("user")));
+        step(started(), Status::Running, 0);
+    }
+
+    #[test]
+    fn health_is_what_was_said_last() {
+        let external = Default::default();
+        let begin =
+            Event::Started { boot: "b".into(), pid: 7, ticks: 8, external, restarts: 0, checked: true };
+        let mut state = State::created();
+        apply(&mut state, &line(begin.clone()), false);
+        assert_eq!(state.health.as_deref(), Some(&Health::starting()));
+        let result =
+            corten_model::health::HealthResult { start_ns: 1, end_ns: 2, exit_code: 0, output: "x".into() };
+        let status = corten_model::health::HealthStatus::Healthy;
+        let healthy = Health { status, failing_streak: 0, log: vec![result] };
+        apply(&mut state, &line(Event::Health { health: Box::new(healthy.clone()) }), false);
+        assert_eq!(state.health.as_deref(), Some(&healthy));
+        apply(&mut state, &line(begin), false);
+        assert_eq!(state.health.unwrap().log, healthy.log, "the log stays");
     }
 
     struct Fixture {
@@ -308,11 +389,20 @@ mod tests {
     }
 
     fn started() -> Event {
-        Event::Started { boot: "b".into(), pid: 7, ticks: 8, external: Default::default() }
+        let external = Default::default();
+        Event::Started { boot: "b".into(), pid: 7, ticks: 8, external, restarts: 0, checked: false }
     }
 
     fn exited(code: u8) -> Event {
-        Event::Exited { code, oom: false, stopped_by: None, unknown: None, restarting: false }
+        Event::Exited {
+            code,
+            oom: false,
+            stopped_by: None,
+            unknown: None,
+            restarting: false,
+            again: None,
+            health: None,
+        }
     }
 
     #[test]

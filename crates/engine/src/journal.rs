@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use corten_model::health::Health;
 use corten_model::{ContainerId, ExecId};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,12 @@ pub enum Event {
         ticks: u64,
         /// What came in from outside: binds, devices.
         external: serde_json::Value,
+        /// How often it was started again since somebody started it.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        restarts: u32,
+        /// Its health is checked.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        checked: bool,
     },
     /// The first process ended.
     Exited {
@@ -65,6 +72,26 @@ pub enum Event {
         /// It is started again at once: a `--rm` container stays.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         restarting: bool,
+        /// Its policy starts it again, for the so-many'th time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again: Option<u32>,
+        /// What was known of its health.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        health: Option<Box<Health>>,
+    },
+    /// It was to be started again, and isn't.
+    GaveUp {
+        /// Who ended it, if somebody did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stopped_by: Option<String>,
+        /// Why the start failed, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// Its health is another one.
+    Health {
+        /// What is known of it.
+        health: Box<Health>,
     },
     /// Somebody sent the first process a signal.
     Signalled {
@@ -89,6 +116,10 @@ pub enum Event {
         /// Its exit code.
         code: u8,
     },
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Where journals and marks are.
@@ -184,12 +215,13 @@ impl Writer {
     pub fn append(&mut self, event: Event) -> io::Result<()> {
         let changes_state =
             !matches!(event, Event::Signalled { .. } | Event::ExecStarted { .. } | Event::ExecExited { .. });
-        let is_last = matches!(event, Event::Exited { .. });
+        let is_end = matches!(event, Event::Exited { .. } | Event::GaveUp { .. });
+        let is_last = is_end && !matches!(event, Event::Exited { again: Some(_), .. });
         let mut line = encode(&Line { time_ns: now_ns(), event });
         if self.torn {
             line.insert(0, '\n');
         }
-        if !is_last {
+        if !is_end {
             self.reserve(line.len())?;
         }
         self.torn = true;
@@ -343,7 +375,15 @@ mod tests {
     use super::*;
 
     fn exited(code: u8) -> Event {
-        Event::Exited { code, oom: false, stopped_by: None, unknown: None, restarting: false }
+        Event::Exited {
+            code,
+            oom: false,
+            stopped_by: None,
+            unknown: None,
+            restarting: false,
+            again: None,
+            health: None,
+        }
     }
 
     #[test]

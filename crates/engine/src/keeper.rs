@@ -9,6 +9,8 @@
 //! It decides nothing that was not asked for.
 
 mod adopt;
+mod again;
+mod checks;
 mod client;
 mod end;
 pub mod log;
@@ -134,6 +136,10 @@ struct Keeper {
     slim_at: Option<Instant>,
     /// The listener isn't watched: no descriptors are left.
     deaf: bool,
+    /// How it is started again after its end, if it is.
+    again: Option<Box<again::Again>>,
+    /// Its health checks, if it has any.
+    checks: Option<Box<checks::Checks>>,
 }
 
 /// The main function of the keeper's process: its caller's socket is the first descriptor that was passed.
@@ -227,17 +233,16 @@ fn begin(
     stamps.mark("keeper: started");
     crate::steps::reached("keeper.started");
     let (pid, ticks) = (process.pid, process.ticks);
+    let watch = request.watch.clone();
+    let checked = watch.as_ref().is_some_and(|watch| watch.probe.is_some());
     let sweep = !request.spec.linux.has(corten_runtime::NsKind::Pid);
-    let template = Template {
-        process: request.spec.process,
-        term_is_ours: request.term_is_ours,
-        seccomp: request.seccomp,
-    };
-    let options =
-        KeeperOptions { sweep, auto_remove: request.auto_remove, log: request.log, template: Some(template) };
+    let (auto_remove, log, attach) = (request.auto_remove, request.log.clone(), request.attach);
+    let template = template(request);
+    let options = KeeperOptions { sweep, auto_remove, log, template: Some(template), watch };
     let mut keeper = Keeper::new(prepared, process, options)?;
     let external = serde_json::to_value(&started.external).unwrap_or_default();
-    let started_line = journal::Event::Started { boot: boot_id(), pid, ticks, external };
+    let started_line =
+        journal::Event::Started { boot: boot_id(), pid, ticks, external, restarts: 0, checked };
     if let Err(e) = keeper.journal.append(started_line) {
         // What no row will ever tell of must not run. Nobody is served yet.
         let _ = keeper.prepared.cgroup.kill_all();
@@ -252,11 +257,16 @@ fn begin(
     let client = keeper.clients.get_mut(caller).expect("it was just added");
     client.starter = true;
     client.process = Some(main);
-    client.streams = request.attach.unwrap_or_default();
+    client.streams = attach.unwrap_or_default();
     stamps.mark("keeper: journalled");
     client.push_json(Kind::Reply, &Reply::Started { pid, ticks, warnings, stamps: stamps.0 });
     keeper.flush_client(caller);
     keeper.serve()
+}
+
+/// What further processes of a container are made of that was started like this.
+fn template(plan: protocol::Start) -> Template {
+    Template { process: plan.spec.process, term_is_ours: plan.term_is_ours, seccomp: plan.seccomp }
 }
 
 /// The boot's id: pids mean nothing in another one.
@@ -271,6 +281,7 @@ struct KeeperOptions {
     auto_remove: bool,
     log: protocol::Logging,
     template: Option<Template>,
+    watch: Option<Box<protocol::Watch>>,
 }
 
 impl Keeper {
@@ -310,9 +321,23 @@ impl Keeper {
             reaped_by: None,
             slim_at: Some(Instant::now() + SLIM_AFTER),
             deaf: false,
+            again: None,
+            checks: None,
         };
+        if let Some(watch) = options.watch {
+            keeper.watch_over(*watch);
+        }
         keeper.watch_process(main)?;
         Ok(keeper)
+    }
+
+    /// What it does beside relaying, for those containers that want it.
+    fn watch_over(&mut self, watch: protocol::Watch) {
+        if watch.restart != corten_model::restart::RestartPolicy::No {
+            self.again = Some(Box::new(again::Again::new(&watch)));
+        }
+        self.checks = watch.probe.map(|probe| Box::new(checks::Checks::new(probe)));
+        self.begin_checks();
     }
 
     fn serve(mut self) -> io::Result<()> {
@@ -483,7 +508,18 @@ impl Keeper {
     fn timeout(&self) -> Option<Duration> {
         let stuck = self.clients.iter().filter_map(Client::patience_ends).min();
         let sweep = self.sweeping.is_some().then_some(self.sweep_at);
-        let all = [self.stopping.kill_at, self.settling(), self.reaped_by, self.slim_at, stuck, sweep];
+        let again = self.again.as_ref().and_then(|again| again.at());
+        let check = self.checks.as_ref().and_then(|checks| checks.at());
+        let all = [
+            self.stopping.kill_at,
+            self.settling(),
+            self.reaped_by,
+            self.slim_at,
+            stuck,
+            sweep,
+            again,
+            check,
+        ];
         let until = all.into_iter().flatten().min()?;
         Some(until.saturating_duration_since(Instant::now()))
     }
@@ -507,6 +543,12 @@ impl Keeper {
         }
         if self.sweeping.is_some() && self.sweep_at <= Instant::now() {
             self.sweep_on();
+        }
+        if self.again.as_ref().and_then(|again| again.at()).is_some_and(|at| at <= Instant::now()) {
+            self.start_again();
+        }
+        if self.checks.is_some() {
+            self.check_health();
         }
         let now = Instant::now();
         for key in self.clients.keys() {

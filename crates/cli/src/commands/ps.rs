@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use corten_engine::container::{self, Size, Summary};
 use corten_model::bytes;
+use corten_model::health::HealthStatus;
 use corten_model::state::Status;
 
 use crate::caller::Caller;
@@ -192,6 +193,12 @@ impl View {
             };
             format!("Up {}{host}", timestamps::span_since(since, self.now_unix_s))
         };
+        let health = match summary.health {
+            None => "",
+            Some(HealthStatus::Starting) => " (health: starting)",
+            Some(HealthStatus::Healthy) => " (healthy)",
+            Some(HealthStatus::Unhealthy) => " (unhealthy)",
+        };
         let ended = |word: &str| {
             // What nobody saw end has no code that could be shown.
             let code = summary.exit.map_or("unknown".to_owned(), |exit| exit.code.to_string());
@@ -205,7 +212,7 @@ impl View {
         }
         match summary.status {
             Status::Created => "Created".into(),
-            Status::Running => up(),
+            Status::Running => format!("{}{health}", up()),
             Status::Paused => format!("{} (Paused)", up()),
             Status::Restarting => ended("Restarting"),
             Status::Removing => "Removal In Progress".into(),
@@ -240,6 +247,7 @@ mod tests {
             labels: [("a".into(), "b".into()), ("c".into(), String::new())].into(),
             host_powers: Vec::new(),
             mounts: vec!["data".into(), "/host".into()],
+            health: None,
             problem: None,
         }
     }
@@ -285,6 +293,13 @@ a5a5a5a5a5a5   c3c3c3c3c3c3   \"/bin/sh -c 'echo \\\"h…\"   2 hours ago   Exit
         assert_eq!(view().status(&unseen), "Exited (unknown) 3 seconds ago");
         let broken = Summary { problem: Some("no journal".into()), ..summary("aa", Status::Dead) };
         assert_eq!(view().status(&broken), "Broken (no journal)");
+        let health = |health, status, expected: &str| {
+            assert_eq!(view().status(&Summary { health: Some(health), ..summary("aa", status) }), expected);
+        };
+        health(HealthStatus::Starting, Status::Running, "Up 2 minutes (health: starting)");
+        health(HealthStatus::Healthy, Status::Running, "Up 2 minutes (healthy)");
+        health(HealthStatus::Unhealthy, Status::Running, "Up 2 minutes (unhealthy)");
+        health(HealthStatus::Healthy, Status::Paused, "Up 2 minutes (Paused)");
         let host = Summary { host_powers: vec!["--privileged".into()], ..summary("aa", Status::Running) };
         assert_eq!(view().status(&host), "Up 2 minutes (host: --privileged)");
     }

@@ -148,9 +148,9 @@ impl Wanted {
             && filters.takes("status", summary.status.as_str())
             && (!filters.has("exited") || exited())
             && images.is_none_or(|images| images.contains(&summary.image_id))
-            // No container has a health check, no port is published, no container is a task of a swarm; isolation is
-            // a word of Windows that means nothing here.
-            && filters.takes("health", "none")
+            && filters.takes("health", summary.health.map_or("none", |health| health.as_str()))
+            // No port is published, no container is a task of a swarm; isolation is a word of Windows that means
+            // nothing here.
             && !filters.has("publish")
             && self.is_task != Some(true)
     }

@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use corten_model::container::{ContainerConfig, MoreConfig};
+use corten_model::health::HealthConfig;
 use corten_model::namespace::{IpcMode, NetworkMode, PidMode, UtsMode};
+use corten_model::restart::RestartPolicy;
 use corten_model::security::SecurityOpt;
 use corten_model::{ContainerId, Invalid, Name, SandboxId, VolumeId, power};
 
@@ -70,6 +72,10 @@ fn check_more(config: &ContainerConfig) -> Result<()> {
         return Ok(());
     }
     logging::check(&more.log)?;
+    more.health.as_ref().map(HealthConfig::validate).transpose()?;
+    if more.restart != RestartPolicy::No && config.auto_remove {
+        return Err(Error::Conflict { what: "--restart", with: "--rm" });
+    }
     if let Some(domain) = &more.domainname {
         let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         if domain.is_empty() || domain.len() > DOMAIN_MAX_BYTES || !domain.bytes().all(good) {

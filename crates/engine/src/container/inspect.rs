@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use corten_model::container::ContainerConfig;
+use corten_model::health::Health;
 use corten_model::image::ImageDefaults;
 use corten_model::log::LogDriver;
 use corten_model::namespace::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UsernsMode, UtsMode};
@@ -13,10 +14,12 @@ use serde_json::{Value, json};
 
 use super::details::network_name;
 use super::{reconcile, resolve, spec};
+use crate::call::{self, Line};
 use crate::db::containers::Container;
 use crate::db::images::{self, Image};
 use crate::db::sandboxes;
 use crate::image::lowers_top_first;
+use crate::keeper::protocol::{Reply, Request};
 use crate::{Engine, Error, Result};
 
 mod mounts;
@@ -47,11 +50,11 @@ pub fn inspect(engine: &mut Engine, target: &str) -> Result<Value> {
         "Created": time(Some(container.created_ns)),
         "Path": path,
         "Args": args,
-        "State": state(&container),
+        "State": state(&container, health(engine, &container).as_ref()),
         "Image": container.image_id.as_str(),
         "LogPath": log_path(&container, &dir),
         "Name": format!("/{}", container.name),
-        "RestartCount": 0,
+        "RestartCount": container.state.restarts,
         "Driver": "overlay",
         "Platform": "linux",
         "HostConfig": host_config(&container),
@@ -94,10 +97,23 @@ fn time(ns: Option<i64>) -> String {
     time.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |t| format!("{t:.9}"))
 }
 
-fn state(container: &Container) -> Value {
+/// What its keeper knows of its health, else what was last journalled.
+fn health(engine: &Engine, container: &Container) -> Option<Health> {
+    let known = container.state.health.as_ref()?;
+    let ask = || -> std::result::Result<Reply, call::Error> {
+        Line::connect(&engine.roots().run, &container.id)?.ask(&Request::Health)
+    };
+    match ask() {
+        Ok(Reply::Health { health: Some(health) }) if container.state.status.is_alive() => Some(*health),
+        // It ended meanwhile, or its keeper is of another version.
+        _ => Some(known.as_ref().clone()),
+    }
+}
+
+fn state(container: &Container, health: Option<&Health>) -> Value {
     let state = &container.state;
     let running = state.status.is_alive();
-    json!({
+    let mut value = json!({
         "Status": state.status.as_str(),
         "Running": running,
         "Paused": state.status == Status::Paused,
@@ -109,7 +125,23 @@ fn state(container: &Container) -> Value {
         "Error": state.error.clone().unwrap_or_default(),
         "StartedAt": time(state.started_ns),
         "FinishedAt": time(state.finished_ns),
-    })
+    });
+    if let Some(health) = health {
+        let log = health.log.iter().map(|result| {
+            json!({
+                "Start": time(Some(result.start_ns)),
+                "End": time(Some(result.end_ns)),
+                "ExitCode": result.exit_code,
+                "Output": result.output,
+            })
+        });
+        value["Health"] = json!({
+            "Status": health.status.as_str(),
+            "FailingStreak": health.failing_streak,
+            "Log": log.collect::<Vec<_>>(),
+        });
+    }
+    value
 }
 
 /// A container has an address only on a bridge, and there are none yet; one that shares another's network tells of
@@ -177,6 +209,7 @@ fn config(container: &Container, image: Option<&Image>) -> Value {
         "WorkingDir": asked.working_dir.clone().unwrap_or(defaults.working_dir.clone()),
         "Entrypoint": entrypoint,
         "Labels": labels,
+        "Healthcheck": super::start::health(asked, &defaults),
         "StopSignal": stop_signal,
         "StopTimeout": asked.stop_timeout_s,
     })
@@ -239,7 +272,10 @@ fn host_config(container: &Container) -> Value {
         "Ulimits": asked.ulimits.iter().map(|u| json!({ "Name": u.name, "Soft": u.soft, "Hard": u.hard })).collect::<Vec<_>>(),
         "Devices": asked.devices.iter().map(|d| json!({
             "PathOnHost": d.host, "PathInContainer": d.container, "CgroupPermissions": d.access })).collect::<Vec<_>>(),
-        "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
+        "RestartPolicy": {
+            "Name": asked.more.restart.name(),
+            "MaximumRetryCount": asked.more.restart.retries_max(),
+        },
         "LogConfig": { "Type": asked.more.log.driver.name(), "Config": asked.more.log.options },
         "ContainerIDFile": asked.more.cidfile.clone().unwrap_or_default(),
         "Annotations": asked.more.annotations,

@@ -76,6 +76,7 @@ fn summary(brief: Brief, status: Status, problem: Option<String>) -> Summary {
         started_unix_s: brief.state.started_ns.map(|ns| ns / NS),
         finished_unix_s: brief.state.finished_ns.map(|ns| ns / NS),
         exit: brief.state.exit,
+        health: brief.state.health.map(|health| health.status),
         labels: brief.labels,
         host_powers: brief.host_powers,
         mounts: brief.mounts,

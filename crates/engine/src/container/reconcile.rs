@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use corten_model::health::HealthStatus;
 use corten_model::state::{Exit, Status};
 use corten_model::{ContainerId, Kind};
 
@@ -123,6 +124,7 @@ enum Adopted {
 /// Starts a keeper for a container that runs without one.
 fn adopt(engine: &mut Engine, container: &Container) -> Result<Adopted> {
     let log = super::start::logging_of(engine, container)?;
+    let watch = super::start::watch_of(engine, container)?;
     let roots = engine.roots();
     let mut line = Line::spawn()?;
     line.say(&Request::Prepare(Prepare {
@@ -143,6 +145,7 @@ fn adopt(engine: &mut Engine, container: &Container) -> Result<Adopted> {
         paused: container.state.status == Status::Paused,
         auto_remove: container.config.auto_remove,
         log,
+        watch,
         name: Some(container.name.clone()),
     }));
     match reply {
@@ -157,18 +160,29 @@ fn adopt(engine: &mut Engine, container: &Container) -> Result<Adopted> {
 fn record_unseen_end(engine: &mut Engine, container: Container) -> Result<Option<Container>> {
     clean_up(engine, &container.id)?;
     let mut container = container;
+    let waited = container.state.status == Status::Restarting;
     let state = &mut container.state;
     state.status = Status::Exited;
     state.pid = None;
     state.pid_start_ticks = None;
-    state.exit = Some(Exit { code: keeper::UNKNOWN_EXIT, oom_killed: false });
-    state.error = Some("it ended while no keeper looked after it: its exit code is unknown".into());
-    state.finished_ns = Some(journal::now_ns());
+    if waited {
+        // Its end was seen and told.
+        state.error = Some("its keeper was gone before it was to be started again".into());
+    } else {
+        state.exit = Some(Exit { code: keeper::UNKNOWN_EXIT, oom_killed: false });
+        state.error = Some("it ended while no keeper looked after it: its exit code is unknown".into());
+        state.finished_ns = Some(journal::now_ns());
+    }
+    if let Some(health) = &mut state.health {
+        health.status = HealthStatus::Unhealthy;
+    }
     let now = journal::now_ns();
     let auto_remove = container.config.auto_remove;
     let gone = engine.database()?.write(|transaction| -> Result<_> {
-        let code = ("exitCode", keeper::UNKNOWN_EXIT.to_string());
-        events::of_container(transaction, now, "die", &container, &[code])?;
+        if !waited {
+            let code = ("exitCode", keeper::UNKNOWN_EXIT.to_string());
+            events::of_container(transaction, now, "die", &container, &[code])?;
+        }
         if auto_remove {
             return crate::fold::remove_rows(transaction, &container, true);
         }

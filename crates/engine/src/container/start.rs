@@ -6,7 +6,10 @@ use std::path::Path;
 use corten_model::ContainerId;
 use corten_model::capability::CapSet;
 use corten_model::container::ContainerConfig;
+use corten_model::health::HealthConfig;
 use corten_model::idmap::{DEFAULT_RANGE, HIGH_IDS_MAX, IdMap};
+use corten_model::image::ImageDefaults;
+use corten_model::restart::RestartPolicy;
 use corten_model::security::SecurityOpt;
 use corten_model::user::IdOrName;
 use corten_runtime::seccomp;
@@ -15,7 +18,7 @@ use corten_storage::snapshot::Snapshot;
 use corten_storage::tree::Hands;
 
 use super::create;
-use super::{CreateRequest, Started, binds, devices, join, logging, reconcile, spec};
+use super::{CreateRequest, Started, binds, devices, join, logging, reconcile, spec, stop};
 use crate::attach::AttachOptions;
 use crate::call::Line;
 use crate::db::containers::{self, Container};
@@ -25,7 +28,7 @@ use crate::engine::random_id;
 use crate::error::{Doing, OnFile};
 use crate::ids::registry::{self, Claim};
 use crate::keeper::places;
-use crate::keeper::protocol::{Logging, Prepare, Reply, Request, Start};
+use crate::keeper::protocol::{Logging, Prepare, Reply, Request, Start, Watch};
 use crate::{Engine, Error, Result, ids};
 
 /// The longest seccomp profile that is read.
@@ -328,10 +331,53 @@ fn plan(
         attach,
         name: Some(container.name.clone()),
         term_is_ours: spec::term_is_ours(config, &image.config.config),
+        watch: watch(config, &image.config.config, 0),
     })
 }
 
 use crate::image;
+
+/// The shell that runs a health check's text, unless the image has another.
+const SHELL: [&str; 2] = ["/bin/sh", "-c"];
+
+/// What its keeper does beside relaying; most containers want nothing.
+pub(super) fn watch(config: &ContainerConfig, image: &ImageDefaults, restarts: u32) -> Option<Box<Watch>> {
+    let restart = config.more.restart;
+    let probe = health(config, image).and_then(|health| {
+        let shell = image.shell.clone().unwrap_or_else(|| SHELL.map(str::to_owned).to_vec());
+        health.probe(&shell)
+    });
+    if restart == RestartPolicy::No && probe.is_none() {
+        return None;
+    }
+    Some(Box::new(Watch { restart, restarts, stop_signal: stop::signal_of(config, image).number(), probe }))
+}
+
+/// Its health check, completed by the image's.
+pub(super) fn health(config: &ContainerConfig, image: &ImageDefaults) -> Option<HealthConfig> {
+    // A check of the image that can't be understood is none.
+    let images = image.healthcheck.as_ref().and_then(|check| serde_json::from_value(check.clone()).ok());
+    match (&config.more.health, images) {
+        (None, images) => images,
+        (Some(own), None) => Some(own.clone()),
+        (Some(own), Some(images)) => Some(own.clone().merged(images)),
+    }
+}
+
+/// The same for one that runs already.
+pub(super) fn watch_of(engine: &mut Engine, container: &Container) -> Result<Option<Box<Watch>>> {
+    let image = images::by_id(engine.database()?.read(), &container.image_id)?;
+    let defaults = image.map(|image| image.config.config).unwrap_or_default();
+    Ok(watch(&container.config, &defaults, container.state.restarts))
+}
+
+/// What a start of a container that runs would be now: for a policy that it gets meanwhile.
+pub(super) fn plan_anew(engine: &mut Engine, container: &Container) -> Result<Start> {
+    let image = images::by_id(engine.database()?.read(), &container.image_id)?;
+    let image = image.ok_or_else(|| Error::NoSuch { what: "image", name: container.image.clone() })?;
+    let host_devices = devices::resolve(&container.config)?;
+    plan(engine, container, &image, host_devices, None, &mut Vec::new())
+}
 
 /// What becomes of its output.
 pub(super) fn logging_of(engine: &mut Engine, container: &Container) -> Result<Logging> {

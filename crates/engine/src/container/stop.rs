@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use corten_model::ContainerId;
+use corten_model::container::ContainerConfig;
+use corten_model::image::ImageDefaults;
 use corten_model::signal::Signal;
 use corten_model::state::Status;
 
@@ -90,14 +92,19 @@ fn restart_resolved(
     Ok(started.warnings)
 }
 
-/// What the container obeys: its own setting, the image's, SIGTERM.
+/// What the container obeys.
 fn stop_signal(engine: &mut Engine, container: &Container) -> Result<Signal> {
     if let Some(signal) = container.config.stop_signal {
         return Ok(signal);
     }
     let image = images::by_id(engine.database()?.read(), &container.image_id)?;
-    let typed = image.and_then(|i| i.config.config.stop_signal);
-    Ok(typed.and_then(|text| text.parse().ok()).unwrap_or(Signal::TERM))
+    Ok(signal_of(&container.config, &image.map(|image| image.config.config).unwrap_or_default()))
+}
+
+/// Its own setting, the image's, SIGTERM.
+pub(super) fn signal_of(config: &ContainerConfig, image: &ImageDefaults) -> Signal {
+    let images = || image.stop_signal.as_ref().and_then(|text| text.parse().ok());
+    config.stop_signal.or_else(images).unwrap_or(Signal::TERM)
 }
 
 /// Its own, else the configured one; `None`: for ever.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use corten_model::container::ContainerConfig;
+use corten_model::health::Health;
 use corten_model::mount::MountSource;
 use corten_model::state::{Exit, Status};
 use corten_model::{ContainerId, Digest, ExecId, Name, SandboxId};
@@ -62,6 +63,10 @@ pub struct State {
     pub started_ns: Option<i64>,
     /// When it last ended.
     pub finished_ns: Option<i64>,
+    /// How often its policy started it again since somebody started it.
+    pub restarts: u32,
+    /// What is known of its health; absent: nobody checks.
+    pub health: Option<Box<Health>>,
 }
 
 impl State {
@@ -77,17 +82,20 @@ impl State {
             error: None,
             started_ns: None,
             finished_ns: None,
+            restarts: 0,
+            health: None,
         }
     }
 }
 
 const COLUMNS: &str =
     "id, name, image, image_id, sandbox, config, command, host_powers, status, stopped_by, boot_id, pid,
-    pid_start_ticks, exit_code, oom_killed, error, started_ns, finished_ns, created_ns, journal_offset";
+    pid_start_ticks, exit_code, oom_killed, error, started_ns, finished_ns, created_ns, journal_offset, restart_count, health";
 
 struct Raw {
     texts: [String; 8],
     status: String,
+    health: Option<String>,
     state: State,
     created_ns: i64,
     journal_offset: i64,
@@ -111,8 +119,17 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         error: row.get(15)?,
         started_ns: row.get(16)?,
         finished_ns: row.get(17)?,
+        restarts: row.get(20)?,
+        health: None,
     };
-    Ok(Raw { texts, status: row.get(8)?, state, created_ns: row.get(18)?, journal_offset: row.get(19)? })
+    Ok(Raw {
+        texts,
+        status: row.get(8)?,
+        health: row.get(21)?,
+        state,
+        created_ns: row.get(18)?,
+        journal_offset: row.get(19)?,
+    })
 }
 
 fn parse(raw: Raw) -> Result<Container> {
@@ -121,6 +138,8 @@ fn parse(raw: Raw) -> Result<Container> {
     }
     let [id, name, image, image_id, sandbox, config, command, host_powers] = raw.texts;
     let status = Status::from_word(&raw.status).ok_or_else(|| bad("containers.status")(&raw.status))?;
+    let health = raw.health.map(|text| serde_json::from_str(&text)).transpose();
+    let health = health.map_err(bad("containers.health"))?;
     Ok(Container {
         id: id.parse().map_err(bad("containers.id"))?,
         name: name.parse().map_err(bad("containers.name"))?,
@@ -130,7 +149,7 @@ fn parse(raw: Raw) -> Result<Container> {
         config: serde_json::from_str(&config).map_err(bad("containers.config"))?,
         command: serde_json::from_str(&command).map_err(bad("containers.command"))?,
         host_powers: serde_json::from_str(&host_powers).map_err(bad("containers.host_powers"))?,
-        state: State { status, ..raw.state },
+        state: State { status, health, ..raw.state },
         created_ns: raw.created_ns,
         journal_offset: raw.journal_offset as u64,
     })
@@ -305,7 +324,7 @@ pub fn briefs(connection: &Connection, all: bool) -> Result<Vec<Brief>> {
 
 fn brief(row: &Row<'_>) -> Result<Brief> {
     let text = |index| doing("list containers", row.get::<_, String>(index));
-    let (mut raw, labels, mounts) = (doing("list containers", raw(row))?, text(20)?, text(21)?);
+    let (mut raw, labels, mounts) = (doing("list containers", raw(row))?, text(22)?, text(23)?);
     raw.texts[5] = "{}".into();
     let container = parse(raw)?;
     let corrupt =
@@ -355,6 +374,7 @@ pub fn set_state(
 ) -> Result<()> {
     let update = "UPDATE containers SET status = ?2, stopped_by = ?3, boot_id = ?4, pid = ?5, pid_start_ticks = ?6,
         exit_code = ?7, oom_killed = ?8, error = ?9, started_ns = ?10, finished_ns = ?11, journal_offset = ?12,
+        restart_count = ?13, health = ?14,
         wanted = CASE WHEN ?2 IN ('running', 'paused', 'restarting') THEN 'running' ELSE 'stopped' END
         WHERE id = ?1";
     let values = params![
@@ -370,6 +390,8 @@ pub fn set_state(
         state.started_ns,
         state.finished_ns,
         journal_offset as i64,
+        state.restarts,
+        state.health.as_ref().map(json),
     ];
     doing("write a container's state", connection.execute(update, values))?;
     Ok(())

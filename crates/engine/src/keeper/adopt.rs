@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use super::places::{self, Pipe};
 use super::process::Process;
 use super::protocol::{Adopt, Reply};
-use super::{Keeper, KeeperOptions, answer, end, start};
+use super::{Keeper, KeeperOptions, again, answer, end, start, template};
 
 /// Looks after a container that runs already, to its end.
 pub fn take_over(mut prepared: start::Prepared, socket: OwnedFd, request: &Adopt) -> io::Result<()> {
@@ -39,11 +39,14 @@ pub fn take_over(mut prepared: start::Prepared, socket: OwnedFd, request: &Adopt
     };
     prepared.name = start::known_as(&prepared.request, request.name.as_ref());
     // Whether it has a pid namespace of its own isn't known here: killing what is left of its cgroup is right in both.
+    // One that is started again, or checked, was started with what lies in its run directory.
+    let plan = request.watch.as_ref().and_then(|_| again::plan(&prepared.request).ok());
     let options = KeeperOptions {
         sweep: true,
         auto_remove: request.auto_remove,
         log: request.log.clone(),
-        template: None,
+        template: plan.map(template),
+        watch: request.watch.clone(),
     };
     let mut keeper = Keeper::new(prepared, process, options)?;
     keeper.pause.asked = request.paused;

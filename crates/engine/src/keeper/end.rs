@@ -80,6 +80,9 @@ impl Keeper {
             // Input is registered only while it waits.
             let _ = epoll::delete(&self.epoll, fd);
         }
+        if self.checks.as_ref().is_some_and(|checks| checks.runs(key)) {
+            self.check_ended(code);
+        }
         if let Some(exec) = process.exec {
             // See `exec`: a full disk must not stop what runs.
             let _ = self.journal.append(Event::ExecExited { exec, code });
@@ -101,7 +104,7 @@ impl Keeper {
     }
 
     /// Clients that were not read because a process that is gone now didn't take their input.
-    fn unstall_all(&mut self) {
+    pub(super) fn unstall_all(&mut self) {
         for key in self.clients.keys() {
             let Some(client) = self.clients.get_mut(key).filter(|c| c.stalled) else { continue };
             if client.process.is_none_or(|process| self.processes.get(process).is_none()) {
@@ -154,7 +157,10 @@ impl Keeper {
             unknown: unknown
                 .then(|| "its keeper was killed and the kernel didn't keep the exit code".to_owned()),
             restarting: self.stopping.restarting,
+            again: self.wants_again(exit),
+            health: self.end_checks(),
         };
+        let again = matches!(event, Event::Exited { again: Some(_), .. });
         // Room for it was kept. A disk that fails has lost it; the next command finds neither keeper nor process and
         // says so.
         let _ = self.journal.append(event);
@@ -165,6 +171,15 @@ impl Keeper {
                 self.exec_lost(key);
             }
         }
+        if again {
+            self.report(self.main, exit);
+            return self.wait_for_next(exit);
+        }
+        self.finish(exit);
+    }
+
+    /// Nothing comes after this end.
+    pub(super) fn finish(&mut self, exit: Exit) {
         self.ended = Some(exit);
         self.report(self.main, exit);
         crate::steps::reached("keeper.reported");
@@ -180,7 +195,8 @@ impl Keeper {
                 continue;
             };
             client.push_json(Kind::Exit, &exit);
-            if process != self.main {
+            // Who was told of this end is not told of the next one.
+            if process != self.main || self.ended.is_none() {
                 client.process = None;
             }
             self.flush_client(key);

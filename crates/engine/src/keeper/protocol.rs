@@ -10,7 +10,9 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use corten_model::health::{Health, Probe};
 use corten_model::resources::Resources;
+use corten_model::restart::RestartPolicy;
 use corten_model::state::Exit;
 use corten_model::{ExecId, Name};
 use corten_runtime::cgroup::DeviceRule;
@@ -190,6 +192,15 @@ pub enum Request {
         /// The limits.
         resources: Resources,
     },
+    /// From now on it is started again after its end like this.
+    SetRestart {
+        /// The policy; its health check isn't looked at.
+        watch: Watch,
+        /// What a keeper that has not kept it starts the container with.
+        plan: Option<Box<Start>>,
+    },
+    /// What is known of its health.
+    Health,
     /// Stop every process of the container where it is.
     Pause {
         /// Only for as long as the caller is connected.
@@ -267,6 +278,24 @@ pub struct Start {
     /// `TERM` of the process's environment is what we give to terminals: an exec without one doesn't get it.
     #[serde(default)]
     pub term_is_ours: bool,
+    /// What its keeper does beside relaying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Box<Watch>>,
+}
+
+/// What a keeper does for a container that is started again, or checked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Watch {
+    /// When it is started again.
+    pub restart: RestartPolicy,
+    /// How often it was.
+    #[serde(default)]
+    pub restarts: u32,
+    /// The signal that asks the app to end.
+    pub stop_signal: i32,
+    /// Its health check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
 }
 
 /// A container that runs without a keeper.
@@ -288,6 +317,9 @@ pub struct Adopt {
     /// The container's name, which leads callers here.
     #[serde(default)]
     pub name: Option<Name>,
+    /// What its keeper does beside relaying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Box<Watch>>,
 }
 
 /// Namespaces of a process of another container.
@@ -379,6 +411,11 @@ pub enum Reply {
     Updated {
         /// What was asked for and can't be had.
         warnings: Vec<String>,
+    },
+    /// What is known of its health; absent: nobody checks.
+    Health {
+        /// All of it.
+        health: Option<Box<Health>>,
     },
     /// It can't be done.
     Failed(Failure),

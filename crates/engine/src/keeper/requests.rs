@@ -30,6 +30,12 @@ pub(super) enum Refused {
     /// The container ended.
     #[error("the container is not running")]
     Ended,
+    /// It ended, and is about to be started again.
+    #[error("the container is restarting: wait until it is running")]
+    Restarting,
+    /// What it is to be started with.
+    #[error("keep what the container is started with")]
+    Plan(#[source] std::io::Error),
     /// The kernel refuses the signal.
     #[error("send signal {0}")]
     Signal(i32, #[source] std::io::Error),
@@ -60,13 +66,13 @@ impl Refused {
             Refused::Unknown(_) => {
                 (K::Unsupported, 125, Some("its keeper is of another version: restart it".into()))
             }
-            Refused::Ended => (K::Conflict, 125, None),
+            Refused::Ended | Refused::Restarting => (K::Conflict, 125, None),
             Refused::Paused => (K::Conflict, 125, Some("let it go on first: `unpause`".into())),
             Refused::Pause(pause::Error::Cgroup(e)) => (e.kind(), 125, e.hint()),
             Refused::Pause(_) => (K::Conflict, 125, None),
             Refused::Signal(..) => (K::Invalid, 125, None),
             Refused::Limit(e) => (e.kind(), 125, e.hint()),
-            Refused::Streams(_) | Refused::TooMany => (K::Unavailable, 125, None),
+            Refused::Streams(_) | Refused::TooMany | Refused::Plan(_) => (K::Unavailable, 125, None),
             Refused::Start(e) => (e.kind(), e.exit_code(), e.hint()),
             Refused::Runtime(e) => (e.kind(), e.exit_code(), e.hint()),
         };
@@ -113,6 +119,13 @@ impl Keeper {
     fn grant(&mut self, key: Key, request: Request) -> Result<Option<Reply>, Refused> {
         match request {
             Request::Attach(streams) => self.attach(key, streams),
+            Request::Wait if self.is_waiting() => {
+                // It is told of the end after the next start.
+                if let Some(client) = self.clients.get_mut(key) {
+                    client.process = Some(self.main);
+                }
+                Ok(Some(Reply::Attached { terminal: false }))
+            }
             Request::Wait => self.attach(key, AttachOptions::default()),
             Request::Exec(exec) => self.exec(key, exec),
             Request::ExecAsked { id, asked } => {
@@ -131,8 +144,14 @@ impl Keeper {
                 Ok(Some(Reply::Done))
             }
             Request::Kill { signal } => {
+                self.check_running()?;
+                self.note_signal(signal);
                 self.signal_main(signal)?;
                 Ok(Some(Reply::Done))
+            }
+            Request::Stop { .. } if self.is_waiting() => {
+                self.stop_waiting(key);
+                Ok(None)
             }
             Request::Stop { signal, timeout_ms, restarting } => {
                 self.stop(signal, timeout_ms)?;
@@ -141,6 +160,14 @@ impl Keeper {
                 self.attach(key, AttachOptions::default())
             }
             Request::Update { resources } => self.update(resources),
+            Request::SetRestart { watch, plan } => {
+                self.set_policy(&watch, plan.as_deref())?;
+                Ok(Some(Reply::Done))
+            }
+            Request::Health => {
+                let health = self.checks.as_ref().map(|checks| Box::new(checks.health.clone()));
+                Ok(Some(Reply::Health { health }))
+            }
             Request::Resize { rows, cols } => {
                 self.resize(key, rows, cols);
                 Ok(None)
@@ -155,8 +182,8 @@ impl Keeper {
 
     /// Subscribes a client to the container's first process.
     fn attach(&mut self, key: Key, streams: AttachOptions) -> Result<Option<Reply>, Refused> {
-        let main = self.processes.get(self.main).filter(|p| p.exit.is_none()).ok_or(Refused::Ended)?;
-        let terminal = main.terminal;
+        self.check_running()?;
+        let terminal = self.processes.get(self.main).is_some_and(|main| main.terminal);
         let process = self.main;
         if let Some(client) = self.clients.get_mut(key) {
             client.process = Some(process);
@@ -187,6 +214,9 @@ impl Keeper {
     }
 
     fn check_running(&self) -> Result<(), Refused> {
+        if self.is_waiting() {
+            return Err(Refused::Restarting);
+        }
         let main = self.processes.get(self.main).filter(|p| p.exit.is_none());
         main.map(drop).ok_or(Refused::Ended)
     }
@@ -215,8 +245,12 @@ impl Keeper {
 
     /// Sets other limits, all of them or none.
     fn update(&mut self, resources: Resources) -> Result<Option<Reply>, Refused> {
-        self.check_running()?;
+        if !self.is_waiting() {
+            self.check_running()?;
+        }
         let warnings = self.prepared.cgroup.replace(&resources).map_err(Refused::Limit)?;
+        // For the group of the next start.
+        self.prepared.request.resources = resources;
         Ok(Some(Reply::Updated { warnings }))
     }
 
@@ -230,7 +264,27 @@ impl Keeper {
 
     /// Runs another process in the container and subscribes the client to it.
     fn exec(&mut self, key: Key, request: Exec) -> Result<Option<Reply>, Refused> {
-        let main = self.processes.get(self.main).filter(|p| p.exit.is_none()).ok_or(Refused::Ended)?;
+        let (process, warnings) = self.start_process(&request, Some(request.id.clone()))?;
+        let (pid, ticks) = self.processes.get(process).map_or((0, 0), |process| (process.pid, process.ticks));
+        if let Some(client) = self.clients.get_mut(key) {
+            client.process = Some(process);
+            client.streams = request.attach.unwrap_or_default();
+        }
+        // A journal that can't be written (a full disk) must not stop what runs: the exec's row is missing then.
+        let _ = self
+            .journal
+            .append(journal::Event::ExecStarted { exec: request.id, command: request.process.args });
+        Ok(Some(Reply::Started { pid, ticks, warnings, stamps: Vec::new() }))
+    }
+
+    /// Runs another process in the container, and gives back what was asked for and can't be had.
+    pub(super) fn start_process(
+        &mut self,
+        request: &Exec,
+        exec: Option<corten_model::ExecId>,
+    ) -> Result<(Key, Vec<String>), Refused> {
+        self.check_running()?;
+        let main = self.processes.get(self.main).ok_or(Refused::Ended)?;
         if self.processes.iter().count() > EXECS_MAX {
             return Err(Refused::TooMany);
         }
@@ -260,23 +314,13 @@ impl Keeper {
             stdio,
             seccomp: filter.as_ref(),
         })?;
-        let (process, started) =
-            start::into_process(started, ours, Some(request.id.clone())).map_err(Refused::Streams)?;
-        let (pid, ticks) = (process.pid, process.ticks);
+        let (process, started) = start::into_process(started, ours, exec).map_err(Refused::Streams)?;
         let process = self.processes.insert(process);
         if let Err(e) = self.watch_process(process) {
             // Nobody would ever learn of its end.
             self.exec_lost(process);
             return Err(Refused::Streams(e));
         }
-        if let Some(client) = self.clients.get_mut(key) {
-            client.process = Some(process);
-            client.streams = request.attach.unwrap_or_default();
-        }
-        // A journal that can't be written (a full disk) must not stop what runs: the exec's row is missing then.
-        let _ = self
-            .journal
-            .append(journal::Event::ExecStarted { exec: request.id, command: request.process.args });
-        Ok(Some(Reply::Started { pid, ticks, warnings: started.warnings, stamps: Vec::new() }))
+        Ok((process, started.warnings))
     }
 }

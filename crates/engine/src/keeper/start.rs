@@ -56,6 +56,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// What it was started with can't be read.
+    #[error("read what the container was started with")]
+    Plan(#[source] io::Error),
     /// The runtime failed.
     #[error(transparent)]
     Runtime(#[from] corten_runtime::StartError),
@@ -65,7 +68,7 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Error::RunDirectory { .. } => Kind::Internal,
+            Error::RunDirectory { .. } | Error::Plan(_) => Kind::Internal,
             Error::Running => Kind::Conflict,
             Error::Journal(_) | Error::Ids(_) => Kind::Unavailable,
             Error::Cgroup(e) => e.kind(),
@@ -206,9 +209,22 @@ fn make_ready(request: &Prepare) -> Result<(OwnedFd, cgroup::Host, Cgroup, Vec<S
     for pipe in [Pipe::Out, Pipe::Err] {
         places::make_pipe(&request.run, &request.id, pipe).map_err(in_run("make a pipe"))?;
     }
-    let limits = Limits { resources: request.resources.clone(), devices: request.devices.clone() };
-    let (cgroup, warnings) = host.create(&path, &limits).map_err(Error::Cgroup)?;
+    let (cgroup, warnings) = host.create(&path, &limits(request)).map_err(Error::Cgroup)?;
     Ok((listener, host, cgroup, warnings))
+}
+
+fn limits(request: &Prepare) -> Limits {
+    Limits { resources: request.resources.clone(), devices: request.devices.clone() }
+}
+
+/// Makes the container's cgroup once more: it is started again.
+pub fn make_group(prepared: &mut Prepared) -> Result<(), Error> {
+    let path = prepared.cgroup.path().to_owned();
+    let made = prepared.host.create(&path, &limits(&prepared.request));
+    let (cgroup, warnings) = made.map_err(Error::Cgroup)?;
+    prepared.cgroup = cgroup;
+    prepared.warnings.extend(warnings);
+    Ok(())
 }
 
 /// The container's root file system as the runtime asks for it.
@@ -333,7 +349,12 @@ pub fn start(
     request.snapshot.prepare().map_err(Error::Snapshot)?;
     prepared.journal = Some(open_journal(&prepared.request).map_err(Error::Journal)?);
     write_generated(prepared, request).map_err(in_run("write the generated files"))?;
-    prepared.name = known_as(&prepared.request, request.name.as_ref());
+    if request.watch.is_some() {
+        super::again::keep_plan(&prepared.request, request).map_err(in_run("keep the plan"))?;
+    }
+    if prepared.name.is_none() {
+        prepared.name = known_as(&prepared.request, request.name.as_ref());
+    }
     stamp("keeper: writable layer");
     if !prepared.request.rootless {
         prepared.ids = hold_ids(&request.spec).map_err(Error::Ids)?;

@@ -57,6 +57,8 @@ impl Keeper {
         };
         if key == self.main {
             self.log.write(stream, bytes);
+        } else if let Some(checks) = self.checks.as_mut().filter(|checks| checks.runs(key)) {
+            checks.take_output(bytes);
         }
         let kind = if stream == Stream::Stdout { Kind::Stdout } else { Kind::Stderr };
         let mut full = false;
