@@ -15,6 +15,7 @@ mod leftovers;
 mod output;
 mod peers;
 mod probe;
+pub mod registry;
 mod session;
 mod stopped;
 pub mod tar;

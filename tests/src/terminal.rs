@@ -85,6 +85,12 @@ impl Terminal {
         !modes.intersects(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
     }
 
+    /// Whether what is typed is shown.
+    pub fn echoes(&self) -> bool {
+        let modes = tcgetattr(&self.screen_side).expect("it is a terminal").local_modes;
+        modes.contains(LocalModes::ECHO)
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -46,7 +46,8 @@ const NEXTEST: &str = "0.9.100";
 pub fn run(words: &[String]) -> Outcome {
     no_arguments("setup", words)?;
     packages(BUILD.iter().chain(&RUN))?;
-    sshd()?;
+    unpacked("openssh-server", "usr/sbin/sshd", "sshd", &["libwrap0"])?;
+    unpacked("docker-registry", "usr/bin/docker-registry", "docker-registry", &[])?;
     nextest()
 }
 
@@ -88,21 +89,24 @@ fn packages<'a>(wanted: impl Iterator<Item = &'a Package>) -> Outcome {
     apt().args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(names).check()
 }
 
-/// An ssh server for tests, at target/sshd. It is unpacked, not installed: an installed one would listen.
-fn sshd() -> Outcome {
-    let directory = project::target().join("sshd");
-    if Path::new("/usr/sbin/sshd").exists() || directory.join("usr/sbin/sshd").exists() {
+/// A server for tests, below target/. It is unpacked, not installed: an installed one would listen.
+fn unpacked(package: &'static str, program: &str, directory: &str, needs: &[&'static str]) -> Outcome {
+    let directory = project::target().join(directory);
+    if Path::new("/").join(program).exists() || directory.join(program).exists() {
         return Ok(());
     }
     if !machine::is_root() || machine::find_program("apt-get").is_none() {
-        return Err(Failure::new("there is no sshd for the tests (package openssh-server, and libwrap0)"));
+        return Err(Failure::new(format!("there is no {program} for the tests (package {package})")));
     }
-    std::fs::create_dir_all(&directory).context("make target/sshd")?;
+    std::fs::create_dir_all(&directory).context(format_args!("make {}", directory.display()))?;
     let apt = || Program::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").directory(&directory);
-    apt().args(["install", "--quiet", "--yes", "--no-install-recommends", "libwrap0"]).check()?;
-    apt().args(["download", "--quiet", "openssh-server"]).check()?;
+    if !needs.is_empty() {
+        let install = ["install", "--quiet", "--yes", "--no-install-recommends"];
+        apt().args(install).args(needs.to_vec()).check()?;
+    }
+    apt().args(["download", "--quiet", package]).check()?;
     Program::new("sh")
-        .args(["-c", "dpkg -x openssh-server_*.deb . && rm openssh-server_*.deb"])
+        .args(["-c", "dpkg -x \"$1\"_*.deb . && rm \"$1\"_*.deb", "sh", package])
         .directory(&directory)
         .check()
 }

@@ -9,7 +9,8 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("storage", &["sys", "model"]),
     ("runtime", &["sys", "model"]),
     ("network", &["sys", "model"]),
-    ("images", &["storage", "model"]),
+    // `tests` for the registry there, which tests of the client talk to.
+    ("images", &["storage", "model", "tests"]),
     ("engine", &["runtime", "network", "images", "storage", "sys", "model"]),
     ("builder", &["engine", "images", "storage", "model"]),
     ("compose", &["builder", "engine", "model"]),
