@@ -32,7 +32,7 @@ mod testing;
 pub mod timings;
 pub mod volume;
 
-pub use corten_images::registry;
+pub use corten_images::{manifest_list, registry};
 pub use engine::Engine;
 pub use error::{Error, MATCHES_MAX, Result};
 pub use roots::Roots;

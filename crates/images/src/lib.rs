@@ -14,6 +14,7 @@ mod hello;
 mod import;
 mod load;
 mod manifest;
+pub mod manifest_list;
 mod pull;
 pub mod registry;
 mod save;

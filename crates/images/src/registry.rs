@@ -9,7 +9,8 @@
 //! http.rs         one exchange                     login.rs       whether a registry takes a password
 //! resolver.rs     names of hosts → addresses       tls.rs         whom a connection trusts
 //! credentials.rs  where logins are kept            secret.rs      what is never shown
-//! url.rs          addresses
+//! url.rs          addresses                        lists.rs       tags, referrers
+//! search.rs       Docker Hub's index, catalogs
 //! ```
 //!
 //! A registry is a stranger: everything that it says is bounded in size, time and number, and nothing that it says
@@ -25,11 +26,13 @@ pub mod credentials;
 mod endpoint;
 mod error;
 mod http;
+mod lists;
 mod login;
 mod repository;
 mod request;
 mod resolver;
 mod retry;
+mod search;
 mod secret;
 pub mod settings;
 mod tls;
@@ -39,9 +42,11 @@ mod url;
 pub use blob::BlobReader;
 pub use cancel::Cancel;
 pub use client::Client;
-pub use credentials::{Anonymous, Credential, Credentials};
+pub use credentials::{Anonymous, Credential, Credentials, Stored};
 pub use error::Error;
+pub use lists::Referrer;
 pub use repository::{At, Fetched, Head, MANIFEST_TYPES, Repository};
+pub use search::{Found, SEARCH_LIMIT};
 pub use secret::Secret;
 pub use settings::{Settings, ShortNames};
 

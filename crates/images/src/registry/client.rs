@@ -1,6 +1,7 @@
 //! The client: what is shared by everything that is asked of any registry.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use corten_model::Reference;
@@ -8,7 +9,7 @@ use ureq::http::Method;
 
 use super::auth::Known;
 use super::endpoint::{Endpoint, endpoints};
-use super::http::{Exchange, Http, Payload};
+use super::http::{Exchange, Http, Payload, drain};
 use super::resolver::Reach;
 use super::settings::{Settings, ShortNames, is_loopback};
 use super::url::{Url, host_of};
@@ -102,11 +103,11 @@ impl Inner {
             reach: Reach::Anywhere,
         })?;
         if response.status().as_u16() != 400 {
+            drain(response);
             return Ok(true);
         }
         // Servers of TLS often have a plain answer for those who don't speak it.
         let mut text = String::new();
-        use std::io::Read as _;
         let _ = response.into_body().into_reader().take(PROBE_MAX).read_to_string(&mut text);
         Ok(!text.contains("HTTPS"))
     }

@@ -9,6 +9,9 @@ use super::url::Url;
 /// The name of Docker Hub in references, and the host that answers for it.
 const DOCKER_HUB: (&str, &str) = (corten_model::reference::DEFAULT_REGISTRY, "registry-1.docker.io");
 
+/// What Docker Hub is called where logins are kept.
+pub(crate) const HUB_KEY: &str = "https://index.docker.io/v1/";
+
 /// One place that has a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::config::{AutoHeaderValue, Config};
@@ -14,7 +14,7 @@ use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector, TcpConnector};
 use ureq::{Agent, Proxy, SendBody, Timeout};
 
-use super::resolver::{Names, Reach};
+use super::resolver::{Names, Reach, Within};
 use super::settings::{Settings, is_loopback};
 use super::url::Url;
 use super::{Cancel, Error, tls};
@@ -28,8 +28,18 @@ const IDLE_PER_HOST: usize = 8;
 const IDLE_MAX: usize = 16;
 /// Bytes of an answer's headers.
 const HEADERS_MAX: usize = 64 << 10;
+/// Bytes of an answer that are read to keep its connection; a new one costs less than more of them.
+const UNWANTED_MAX: u64 = 64 << 10;
 /// How many different kinds of connections one client may have: each redirect to another host may want one.
 const AGENTS_MAX: usize = 64;
+
+/// Reads what nobody wants to know, so that the connection can be used again.
+pub(crate) fn drain(response: Response) {
+    let body = response.into_body();
+    if body.content_length().is_none_or(|length| length <= UNWANTED_MAX) {
+        let _ = io::copy(&mut body.into_reader().take(UNWANTED_MAX + 1), &mut io::sink());
+    }
+}
 
 /// What goes out.
 pub(crate) struct Exchange<'x> {
@@ -62,15 +72,17 @@ struct Profile {
 
 /// The connections of one client.
 pub(crate) struct Http {
-    settings: std::sync::Arc<Settings>,
+    settings: Arc<Settings>,
     cancel: Cancel,
+    names: Arc<Names>,
     agents: Mutex<HashMap<Profile, Agent>>,
 }
 
 impl Http {
     /// None yet.
-    pub fn new(settings: std::sync::Arc<Settings>, cancel: Cancel) -> Self {
-        Self { settings, cancel, agents: Mutex::default() }
+    pub fn new(settings: Arc<Settings>, cancel: Cancel) -> Self {
+        let names = Arc::new(Names::new(settings.names.clone()));
+        Self { settings, cancel, names, agents: Mutex::default() }
     }
 
     /// Sends it and waits for the answer's headers.
@@ -89,12 +101,12 @@ impl Http {
         if let Payload::Stream { size: Some(size), .. } = &payload {
             request = request.header(http::header::CONTENT_LENGTH, *size);
         }
-        let mut noting = Noting { reader: &mut io::empty(), failed: None };
+        let mut noting = Noting { reader: &mut io::empty(), left: None, failed: None };
         let answer = match payload {
             Payload::None => run(&agent, request, (), patience),
             Payload::Bytes(bytes) => run(&agent, request, bytes, patience),
-            Payload::Stream { reader, .. } => {
-                noting.reader = reader;
+            Payload::Stream { reader, size } => {
+                (noting.reader, noting.left) = (reader, size);
                 run(&agent, request, SendBody::from_reader(&mut noting), patience)
             }
         };
@@ -195,7 +207,7 @@ impl Http {
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(self.settings.user_agent.clone())
-            .accept_encoding(AutoHeaderValue::Provided(std::sync::Arc::new("identity".to_owned())))
+            .accept_encoding(AutoHeaderValue::Provided(Arc::new("identity".to_owned())))
             .max_response_header_size(HEADERS_MAX)
             .max_idle_connections(IDLE_MAX)
             .max_idle_connections_per_host(IDLE_PER_HOST)
@@ -207,7 +219,7 @@ impl Http {
             ().chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
                 .chain(RustlsConnector::default());
-        Ok(Agent::with_parts(config, connector, Names::new(self.settings.names.clone(), profile.reach)))
+        Ok(Agent::with_parts(config, connector, Within { names: self.names.clone(), reach: profile.reach }))
     }
 }
 
@@ -235,15 +247,28 @@ fn waited_for(timeout: Timeout) -> &'static str {
     }
 }
 
-/// Remembers why what is to be sent couldn't be read.
+/// Remembers why what is to be sent couldn't be read. The HTTP library would wait for ever for bytes that were promised
+/// and don't come.
 struct Noting<'n> {
     reader: &'n mut dyn Read,
+    /// What was promised and wasn't read yet.
+    left: Option<u64>,
     failed: Option<io::Error>,
 }
 
 impl Read for Noting<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buf).map_err(|error| {
+        let read = self.reader.read(buf).and_then(|count| match &mut self.left {
+            Some(left) if count == 0 && *left > 0 && !buf.is_empty() => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "there are fewer bytes than were promised"))
+            }
+            Some(left) => {
+                *left = left.saturating_sub(count as u64);
+                Ok(count)
+            }
+            None => Ok(count),
+        });
+        read.map_err(|error| {
             let kind = error.kind();
             self.failed = Some(error);
             kind.into()

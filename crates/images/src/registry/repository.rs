@@ -163,7 +163,10 @@ impl Repository {
             Some(found) if found != digest => {
                 Err(Error::WrongDigest { host: origin.authority.clone(), expected: digest, found })
             }
-            _ => Ok(digest),
+            _ => {
+                self.note_subject(&answer, media_type, bytes)?;
+                Ok(digest)
+            }
         }
     }
 

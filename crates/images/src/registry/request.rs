@@ -10,7 +10,7 @@ use ureq::http::{HeaderName, Method, StatusCode, header};
 use super::auth::Authorization;
 use super::client::Inner;
 use super::endpoint::Endpoint;
-use super::http::{Exchange, Payload, Response};
+use super::http::{Exchange, Payload, Response, drain};
 use super::resolver::Reach;
 use super::settings::is_loopback;
 use super::url::{Url, host_of};
@@ -114,6 +114,9 @@ impl Inner {
             if tried >= ask.tries || !self.pause(tried, wanted)? {
                 return result;
             }
+            if let Ok(answer) = result {
+                drain(answer.response);
+            }
         }
     }
 
@@ -147,6 +150,7 @@ impl Inner {
                 Some(new) => said = Some(new),
                 None => return Ok(answer),
             }
+            drain(answer.response);
         }
         self.follow(endpoint, ask, &own, said.as_ref())
     }
@@ -194,6 +198,7 @@ impl Inner {
             if status == StatusCode::SEE_OTHER && method != Method::HEAD {
                 method = Method::GET;
             }
+            drain(response);
             url = next;
         }
         let (from, to) = (ask.url.shown(), url.shown());

@@ -1,5 +1,6 @@
 //! Everything that configuration and environment say about registries, as plain values. Pure.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -67,6 +68,27 @@ pub enum ShortNames {
     FullOnly,
 }
 
+impl FromStr for ShortNames {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "docker" => Ok(Self::Docker),
+            "full-only" => Ok(Self::FullOnly),
+            _ => Err(Invalid::new("policy of short names", text, "it is `docker` or `full-only`")),
+        }
+    }
+}
+
+impl fmt::Display for ShortNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Docker => "docker",
+            Self::FullOnly => "full-only",
+        })
+    }
+}
+
 /// Bounds of one request.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -127,11 +149,13 @@ pub struct NameFiles {
     pub hosts: PathBuf,
     /// `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
+    /// The port of name servers.
+    pub port: u16,
 }
 
 impl Default for NameFiles {
     fn default() -> Self {
-        Self { hosts: "/etc/hosts".into(), resolv_conf: "/etc/resolv.conf".into() }
+        Self { hosts: "/etc/hosts".into(), resolv_conf: "/etc/resolv.conf".into(), port: 53 }
     }
 }
 
@@ -169,6 +193,13 @@ impl Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        if self.path.is_empty() { Ok(()) } else { write!(f, "/{}", self.path) }
+    }
+}
+
 impl FromStr for Place {
     type Err = Invalid;
 
@@ -197,6 +228,12 @@ pub struct Mirror {
     pub plain_http: bool,
 }
 
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}://{}", self.of, if self.plain_http { "http" } else { "https" }, self.at)
+    }
+}
+
 impl FromStr for Mirror {
     type Err = Invalid;
 
@@ -222,6 +259,12 @@ pub struct Rewrite {
     pub from: Place,
     /// Where they are.
     pub to: Place,
+}
+
+impl fmt::Display for Rewrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.from, self.to)
+    }
 }
 
 impl FromStr for Rewrite {
@@ -260,6 +303,24 @@ impl HostPattern {
             Self::Below(domain) => host.ends_with(domain.as_str()),
             Self::Net(net, bits) => host.parse().is_ok_and(|address| in_net(address, *net, *bits)),
             Self::All => true,
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(name, port) => {
+                if name.contains(':') {
+                    write!(f, "[{name}]")?
+                } else {
+                    f.write_str(name)?
+                }
+                port.map_or(Ok(()), |port| write!(f, ":{port}"))
+            }
+            Self::Below(domain) => write!(f, "*{domain}"),
+            Self::Net(net, bits) => write!(f, "{net}/{bits}"),
+            Self::All => f.write_str("*"),
         }
     }
 }
