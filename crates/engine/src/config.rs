@@ -51,6 +51,8 @@ pub struct Config {
     pub layers: corten_storage::Limits,
     /// `pull.…`.
     pub pull: PullDefaults,
+    /// `registries.…`.
+    pub registries: corten_images::registry::Settings,
     /// `userns.range`: the host ids that containers of root get ranges of.
     pub userns_range: Range<u32>,
 }
@@ -117,6 +119,7 @@ impl Default for Config {
             events_max: 10_000,
             layers: corten_storage::Limits::default(),
             pull: PullDefaults { downloads: 3, keep_blobs: false },
+            registries: corten_images::registry::Settings::default(),
             userns_range: crate::db::sandboxes::POOL,
         }
     }

@@ -43,14 +43,13 @@ use Means::{Nothing, Ours, Table};
 const NO_DAEMON: &str = "there is no daemon";
 const NO_API: &str = "there is no Engine API yet";
 const NO_BRIDGE: &str = "there are no bridge networks yet";
-const NO_REGISTRY: &str = "there are no registries yet";
 const NO_SWARM: &str = "there is no Swarm";
 const ONE_RUNTIME: &str = "the runtime is built in; others are not called";
 
 /// Every key of Docker's file.
 const TABLE: &[(&str, Means)] = &[
     ("allow-direct-routing", Nothing(NO_BRIDGE)),
-    ("allow-nondistributable-artifacts", Nothing(NO_REGISTRY)),
+    ("allow-nondistributable-artifacts", Nothing("layers are fetched from nowhere but their registry")),
     ("api-cors-header", Nothing(NO_API)),
     (
         "authorization-plugins",
@@ -93,12 +92,12 @@ const TABLE: &[(&str, Means)] = &[
     ("host-gateway-ip", Nothing(NO_BRIDGE)),
     ("host-gateway-ips", Nothing(NO_BRIDGE)),
     ("hosts", Nothing(NO_API)),
-    ("http-proxy", Nothing(NO_REGISTRY)),
-    ("https-proxy", Nothing(NO_REGISTRY)),
+    ("http-proxy", Ours("registries.http_proxy", word)),
+    ("https-proxy", Ours("registries.https_proxy", word)),
     ("icc", Nothing(NO_BRIDGE)),
     ("init", Ours("container.init", word)),
     ("init-path", Nothing("the init is built in")),
-    ("insecure-registries", Nothing(NO_REGISTRY)),
+    ("insecure-registries", Ours("registries.insecure", list)),
     ("ip", Nothing("there are no published ports yet")),
     ("ip-forward", Nothing(NO_BRIDGE)),
     ("ip-forward-no-drop", Nothing(NO_BRIDGE)),
@@ -114,20 +113,23 @@ const TABLE: &[(&str, Means)] = &[
     ("log-opts", Table),
     ("log-opts.max-size", Ours("log.max_size", word)),
     ("log-opts.max-file", Ours("log.max_files", word)),
-    ("max-concurrent-downloads", Nothing(NO_REGISTRY)),
-    ("max-concurrent-uploads", Nothing(NO_REGISTRY)),
-    ("max-download-attempts", Nothing(NO_REGISTRY)),
+    ("max-concurrent-downloads", Ours("pull.max_downloads", word)),
+    ("max-concurrent-uploads", Nothing("how many layers go up at the same time can't be chosen")),
+    ("max-download-attempts", Nothing("what breaks off is gone on with several times")),
     ("metrics-addr", Nothing(NO_DAEMON)),
     ("min-api-version", Nothing(NO_API)),
     ("mtu", Nothing(NO_BRIDGE)),
     ("no-new-privileges", Ours("container.no_new_privileges", word)),
-    ("no-proxy", Nothing(NO_REGISTRY)),
+    ("no-proxy", Ours("registries.no_proxy", between_commas)),
     ("node-generic-resources", Nothing(NO_SWARM)),
     ("oom-score-adjust", Nothing(NO_DAEMON)),
     ("pidfile", Nothing(NO_DAEMON)),
-    ("proxies", Nothing("it is the daemon's own; `container.env` gives variables to containers")),
+    ("proxies", Table),
+    ("proxies.http-proxy", Ours("registries.http_proxy", word)),
+    ("proxies.https-proxy", Ours("registries.https_proxy", word)),
+    ("proxies.no-proxy", Ours("registries.no_proxy", between_commas)),
     ("raw-logs", Nothing(NO_DAEMON)),
-    ("registry-mirrors", Nothing(NO_REGISTRY)),
+    ("registry-mirrors", Ours("registries.mirrors", mirrors)),
     ("rootless", Nothing("who runs `corten` as an ordinary user has rootless containers")),
     ("runtimes", Nothing(ONE_RUNTIME)),
     ("seccomp-profile", Ours("container.seccomp_profile", seccomp)),
@@ -199,6 +201,28 @@ fn word(value: &Json) -> Option<Vec<String>> {
     }
 }
 
+/// A list of texts.
+fn list(value: &Json) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+}
+
+/// `a,b`.
+fn between_commas(value: &Json) -> Option<Vec<String>> {
+    let words = value.as_str()?.split(',').map(str::trim).filter(|word| !word.is_empty());
+    Some(words.map(str::to_owned).collect())
+}
+
+/// Docker's mirrors are Docker Hub's.
+fn mirrors(value: &Json) -> Option<Vec<String>> {
+    let lines = list(value)?;
+    Some(
+        lines
+            .iter()
+            .map(|address| format!("{}={address}", corten_model::reference::DEFAULT_REGISTRY))
+            .collect(),
+    )
+}
+
 /// `{"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}}`.
 fn ulimits(value: &Json) -> Option<Vec<String>> {
     let limit = |(name, limit): (&String, &Json)| {
@@ -239,7 +263,9 @@ mod tests {
         let found = imported(
             r#"{"log-opts": {"max-size": "20m", "max-file": "5"}, "default-shm-size": "128M",
                 "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 64000, "Soft": -1}},
-                "no-new-privileges": true, "seccomp-profile": "builtin"}"#,
+                "no-new-privileges": true, "seccomp-profile": "builtin",
+                "registry-mirrors": ["https://m.example/"], "insecure-registries": ["r:5000", "10.0.0.0/8"],
+                "proxies": {"no-proxy": "a.example, b"}}"#,
         );
         let settings: Vec<_> = found
             .settings
@@ -250,9 +276,12 @@ mod tests {
             settings,
             [
                 ("default-shm-size", "container.shm_size", "128m".into()),
+                ("insecure-registries", "registries.insecure", "r:5000\n10.0.0.0/8".into()),
                 ("log-opts.max-file", "log.max_files", "5".into()),
                 ("log-opts.max-size", "log.max_size", "20m".into()),
                 ("no-new-privileges", "container.no_new_privileges", "true".into()),
+                ("proxies.no-proxy", "registries.no_proxy", "a.example\nb".into()),
+                ("registry-mirrors", "registries.mirrors", "docker.io=https://m.example".into()),
                 ("seccomp-profile", "container.seccomp_profile", String::new()),
             ]
         );

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use corten_images::registry::ShortNames;
+use corten_images::registry::settings::{HostPattern, Mirror, Place, Rewrite};
 use corten_model::Invalid;
 use corten_model::detach_keys::{self, Keys};
 use corten_model::idmap::DEFAULT_RANGE;
@@ -34,6 +36,12 @@ impl std::fmt::Debug for Key {
 }
 
 const ABSOLUTE_PATH: Shape = Shape::Text { form: "an absolute path", check: absolute_path };
+
+const HOSTS: Shape = Shape::List {
+    form: "HOST[:PORT], *.DOMAIN or NETWORK/BITS",
+    check: |text| text.parse::<HostPattern>().map(drop),
+};
+const PROXY: Shape = Shape::Text { form: "http://[USER:PASSWORD@]HOST:PORT", check: proxy };
 
 /// Every key, in the order in which `config show` lists them.
 pub const KEYS: &[Key] = &[
@@ -224,6 +232,91 @@ pub const KEYS: &[Key] = &[
         get: |config| Value::Flag(config.pull.keep_blobs),
     },
     Key {
+        name: "registries.short_names",
+        shape: Shape::Text {
+            form: "docker or full-only",
+            check: |text| text.parse::<ShortNames>().map(drop),
+        },
+        about: "What a name without a registry means: an image of Docker Hub, or nothing",
+        used_by: "whatever talks to registries",
+        set: |config, value| config.registries.short_names = value.text().parse().unwrap_or_default(),
+        get: |config| Value::Text(config.registries.short_names.to_string()),
+    },
+    Key {
+        name: "registries.blocked",
+        shape: Shape::List { form: "HOST[:PORT][/PATH]", check: |text| text.parse::<Place>().map(drop) },
+        about: "Registries, or parts of them, that nothing is asked of; *.DOMAIN is every host below one",
+        used_by: "whatever talks to registries",
+        set: |config, value| config.registries.blocked = each(value),
+        get: |config| words(&config.registries.blocked),
+    },
+    Key {
+        name: "registries.mirrors",
+        shape: Shape::List {
+            form: "REGISTRY[/PATH]=ADDRESS[/PATH]",
+            check: |text| text.parse::<Mirror>().map(drop),
+        },
+        about: "Who is asked for images before their registry, in this order",
+        used_by: "pull, and what else only reads",
+        set: |config, value| config.registries.mirrors = each(value),
+        get: |config| words(&config.registries.mirrors),
+    },
+    Key {
+        name: "registries.rewrites",
+        shape: Shape::List {
+            form: "REGISTRY[/PATH]=OTHER[/PATH]",
+            check: |text| text.parse::<Rewrite>().map(drop),
+        },
+        about: "Repositories that are somewhere else than their names say",
+        used_by: "whatever talks to registries",
+        set: |config, value| config.registries.rewrites = each(value),
+        get: |config| words(&config.registries.rewrites),
+    },
+    Key {
+        name: "registries.insecure",
+        shape: HOSTS,
+        about: "Registries whose certificates aren't verified, and which may speak plain HTTP",
+        used_by: "whatever talks to registries; those of this machine always may",
+        set: |config, value| config.registries.insecure = each(value),
+        get: |config| words(&config.registries.insecure),
+    },
+    Key {
+        name: "registries.plain_http",
+        shape: HOSTS,
+        about: "Registries that speak plain HTTP and nothing else",
+        used_by: "whatever talks to registries",
+        set: |config, value| config.registries.plain_http = each(value),
+        get: |config| words(&config.registries.plain_http),
+    },
+    Key {
+        name: "registries.http_proxy",
+        shape: PROXY,
+        about: "The proxy of registries that speak plain HTTP",
+        used_by: "whatever talks to registries; it goes before HTTP_PROXY",
+        set: |config, value| {
+            config.registries.proxies.http = Some(value.text()).filter(|text| !text.is_empty())
+        },
+        get: |config| Value::Text(config.registries.proxies.http.clone().unwrap_or_default()),
+    },
+    Key {
+        name: "registries.https_proxy",
+        shape: PROXY,
+        about: "The proxy of all other registries",
+        used_by: "whatever talks to registries; it goes before HTTPS_PROXY",
+        set: |config, value| {
+            config.registries.proxies.https = Some(value.text()).filter(|text| !text.is_empty())
+        },
+        get: |config| Value::Text(config.registries.proxies.https.clone().unwrap_or_default()),
+    },
+    Key {
+        name: "registries.no_proxy",
+        shape: HOSTS,
+        about: "Hosts, and the hosts below them, that are talked to without a proxy",
+        used_by: "whatever talks to registries; it goes before NO_PROXY",
+        set: |config, value| config.registries.proxies.except = value.list(),
+        get: |config| Value::List(config.registries.proxies.except.clone()),
+    },
+    Key {
         name: "userns.range",
         shape: Shape::Text { form: "FIRST-LAST", check: |text| ids(text).map(drop) },
         about: "The host ids that root's containers get ranges of, 65,536 each; an ordinary user's come from /etc/subuid",
@@ -235,6 +328,22 @@ pub const KEYS: &[Key] = &[
         },
     },
 ];
+
+/// Every word of a list that was checked.
+fn each<T: std::str::FromStr>(value: Value) -> Vec<T> {
+    value.list().iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+fn words<T: ToString>(values: &[T]) -> Value {
+    Value::List(values.iter().map(T::to_string).collect())
+}
+
+fn proxy(text: &str) -> Result<(), Invalid> {
+    if text.is_empty() || text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(());
+    }
+    Err(Invalid::new("proxy", "***", "its address begins with `http://` or `https://`"))
+}
 
 fn path(value: Value) -> Option<PathBuf> {
     Some(value.text()).filter(|text| !text.is_empty()).map(PathBuf::from)

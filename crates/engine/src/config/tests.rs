@@ -62,6 +62,24 @@ fn what_is_set_is_what_is_got() {
     check("layers.max_size = '2m'", "layers.max_size", "2m");
     check("layers.max_archive_size = '3m'", "layers.max_archive_size", "3m");
     check("layers.max_depth = 6", "layers.max_depth", "6");
+    check("registries.short_names = 'full-only'", "registries.short_names", "full-only");
+    check("registries.blocked = ['*.evil.example']", "registries.blocked", "*.evil.example");
+    let mirrors = "docker.io=https://m.example/hub\nghcr.io/me=http://n.example:80";
+    check(
+        "registries.mirrors = ['docker.io=m.example/hub', 'ghcr.io/me=http://n.example:80/']",
+        "registries.mirrors",
+        mirrors,
+    );
+    check("registries.rewrites = ['a.example/b=c.example']", "registries.rewrites", "a.example/b=c.example");
+    check(
+        "registries.insecure = ['R:5000', '*.x', '10.0.0.0/8']",
+        "registries.insecure",
+        "r:5000\n*.x\n10.0.0.0/8",
+    );
+    check("registries.plain_http = ['r:5000']", "registries.plain_http", "r:5000");
+    check("registries.http_proxy = 'http://p:1'", "registries.http_proxy", "http://p:1");
+    check("registries.https_proxy = 'https://p:1'", "registries.https_proxy", "https://p:1");
+    check("registries.no_proxy = ['a', '*']", "registries.no_proxy", "a\n*");
     check("userns.range = '100000-165535'", "userns.range", "100000-165535");
 }
 
