@@ -4,11 +4,9 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use corten_engine::Engine;
 use corten_engine::config::{Places, Settings};
-use corten_engine::registry::{self, Cancel, Client};
 use corten_engine::roots::{Roots, Surroundings};
 use corten_model::detach_keys::Keys;
 
@@ -77,11 +75,6 @@ impl Caller {
             None => config_directory(&surroundings()).map(|dir| Places::of_directory(&dir)),
         };
         Ok(self.settings.get_or_init(|| places.map_or_else(Settings::without_files, Settings::at)))
-    }
-
-    /// Whoever speaks with registries; `cancel` ends all that it does.
-    pub fn registries(&self, cancel: &Cancel) -> Result<Client> {
-        Ok(Client::new(registry::Settings::default(), Arc::new(registry::Anonymous), cancel.clone()))
     }
 
     /// The keys that leave a container: those that were typed, else the configured ones.
@@ -153,7 +146,7 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 /// A variable that holds a path; an empty one counts as unset.
-fn path_variable(name: &str) -> Option<PathBuf> {
+pub fn path_variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from)
 }
 

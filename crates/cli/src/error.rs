@@ -31,6 +31,15 @@ pub enum Failure {
     /// The engine could not do it.
     #[error(transparent)]
     Engine(Box<corten_engine::Error>),
+    /// A registry, or the way there.
+    #[error(transparent)]
+    Registry(Box<corten_engine::registry::Error>),
+    /// What a login needs wasn't said.
+    #[error("{0}")]
+    Login(&'static str),
+    /// A list of manifests.
+    #[error(transparent)]
+    ManifestList(Box<corten_engine::manifest_list::Error>),
     /// A value that was typed can't be used.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -205,6 +214,24 @@ impl From<corten_engine::Error> for Failure {
     }
 }
 
+impl From<corten_engine::registry::Error> for Failure {
+    fn from(error: corten_engine::registry::Error) -> Self {
+        Failure::Registry(Box::new(error))
+    }
+}
+
+impl From<corten_engine::manifest_list::Error> for Failure {
+    fn from(error: corten_engine::manifest_list::Error) -> Self {
+        Failure::ManifestList(Box::new(error))
+    }
+}
+
+impl From<corten_engine::registry::credentials::Error> for Failure {
+    fn from(error: corten_engine::registry::credentials::Error) -> Self {
+        corten_engine::registry::Error::from(error).into()
+    }
+}
+
 impl From<corten_engine::config::Error> for Failure {
     fn from(error: corten_engine::config::Error) -> Self {
         corten_engine::Error::from(error).into()
@@ -222,6 +249,8 @@ impl Failure {
     fn hint(&self) -> Option<String> {
         match self {
             Failure::Engine(error) => error.hint(),
+            Failure::Registry(error) => error.hint(),
+            Failure::ManifestList(error) => error.hint(),
             Failure::Invalid(error) => error.hint.clone(),
             Failure::FlagInvalid { source, .. } | Failure::Line { source, .. } => source.hint.clone(),
             Failure::UnknownVerb { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
@@ -251,7 +280,12 @@ impl Failure {
 
     /// Whether the named object doesn't exist.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Failure::Engine(error) if error.kind() == Kind::NotFound)
+        match self {
+            Failure::Engine(error) => error.kind() == Kind::NotFound,
+            Failure::Registry(error) => error.kind() == Kind::NotFound,
+            Failure::ManifestList(error) => error.kind() == Kind::NotFound,
+            _ => false,
+        }
     }
 
     /// Whether the reader of our output is gone, which is no news to anybody.

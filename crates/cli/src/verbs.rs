@@ -32,11 +32,12 @@ pub struct Verb {
 }
 
 /// The first words of commands that have two.
-pub const NOUNS: [(&str, &str); 6] = [
+pub const NOUNS: [(&str, &str); 7] = [
     ("config", "Manage the configuration"),
     ("container", "Manage containers"),
     ("context", "Manage contexts: hosts that commands run on"),
     ("image", "Manage images"),
+    ("manifest", "Manage image manifests and manifest lists"),
     ("system", "Manage Corten"),
     ("volume", "Manage volumes"),
 ];
@@ -78,6 +79,8 @@ pub const VERBS: &[Verb] = &[
     verb!(Object EXIT_FAILED ["inspect"] inspect),
     verb!(Object EXIT_FAILED ["kill", "container kill"] kill),
     verb!(Object EXIT_FAILED ["load", "image load"] load),
+    verb!(Object EXIT_FAILED ["login"] login),
+    verb!(Object EXIT_FAILED ["logout"] logout),
     verb!(Object EXIT_FAILED ["logs", "container logs"] logs),
     verb!(Object EXIT_FAILED ["man"] man),
     verb!(Object EXIT_FAILED ["pause", "container pause"] pause),
@@ -88,6 +91,7 @@ pub const VERBS: &[Verb] = &[
     verb!(Object EXIT_FAILED ["rm", "container rm", "container remove"] rm),
     verb!(Object EXIT_FAILED ["rmi", "image rm", "image remove"] rmi),
     verb!(Object EXIT_FAILED ["save", "image save"] save),
+    verb!(Object EXIT_FAILED ["search"] search),
     verb!(Object EXIT_OURS ["start", "container start"] start),
     verb!(Object EXIT_FAILED ["stats", "container stats"] stats),
     verb!(Object EXIT_FAILED ["stop", "container stop"] stop),
@@ -116,6 +120,11 @@ pub const VERBS: &[Verb] = &[
     verb!(Noun EXIT_FAILED ["context use"] context::r#use),
     verb!(Noun EXIT_FAILED ["image inspect"] image::inspect),
     verb!(Noun EXIT_FAILED ["image prune"] image::prune),
+    verb!(Noun EXIT_FAILED ["manifest annotate"] manifest::annotate),
+    verb!(Noun EXIT_FAILED ["manifest create"] manifest::create),
+    verb!(Noun EXIT_FAILED ["manifest inspect"] manifest::inspect),
+    verb!(Noun EXIT_FAILED ["manifest push"] manifest::push),
+    verb!(Noun EXIT_FAILED ["manifest rm"] manifest::rm),
     verb!(Noun EXIT_FAILED ["system check"] system::check),
     verb!(Noun EXIT_FAILED ["system df"] system::df),
     verb!(Noun EXIT_FAILED ["system prune"] system::prune),

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::{io, ptr};
 
 use rustix::io::Errno;
-use rustix::termios::{self, OptionalActions, Termios};
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 
 /// What can fail with the caller's terminal or signals.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,34 @@ impl Drop for RawMode {
     fn drop(&mut self) {
         // A terminal that was hung up meanwhile has no settings to restore.
         let _ = self.restore();
+    }
+}
+
+/// A terminal that doesn't show what is typed, for passwords. Dropping it restores the settings.
+#[derive(Debug)]
+pub struct Silent {
+    tty: OwnedFd,
+    saved: Termios,
+}
+
+impl Silent {
+    /// Keeps the terminal behind `tty` from showing what is typed; only the end of the line is shown still.
+    pub fn enter(tty: BorrowedFd<'_>) -> Result<Self, TerminalError> {
+        let saved = termios::tcgetattr(tty).map_err(TerminalError::Get)?;
+        let tty = rustix::io::fcntl_dupfd_cloexec(tty, 3).map_err(TerminalError::Duplicate)?;
+        let mut settings = saved.clone();
+        settings.local_modes.remove(LocalModes::ECHO);
+        settings.local_modes.insert(LocalModes::ECHONL | LocalModes::ICANON);
+        // What was typed before the question is no answer to it.
+        termios::tcsetattr(&tty, OptionalActions::Flush, &settings).map_err(TerminalError::Set)?;
+        Ok(Self { tty, saved })
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        // A terminal that was hung up meanwhile has no settings to restore.
+        let _ = termios::tcsetattr(&self.tty, OptionalActions::Now, &self.saved);
     }
 }
 
