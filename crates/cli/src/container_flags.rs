@@ -41,7 +41,7 @@ pub struct ContainerFlags {
     #[arg(long)]
     rm: bool,
     /// Run an init inside the container that forwards signals and reaps processes
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     init: Option<bool>,
     /// Overwrite the default ENTRYPOINT of the image
     #[arg(long, value_name = "PROGRAM")]

@@ -6,6 +6,7 @@
 
 mod container;
 mod image;
+mod version;
 mod volume;
 
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use serde_json::Value as Json;
 
 pub use container::CONTAINER;
 pub use image::IMAGE;
+pub use version::VERSION;
 pub use volume::VOLUME;
 
 use crate::template::value::{List, Map, Struct, StructField, Value};

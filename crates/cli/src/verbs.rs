@@ -128,6 +128,7 @@ pub const VERBS: &[Verb] = &[
     verb!(Noun EXIT_FAILED ["system check"] system::check),
     verb!(Noun EXIT_FAILED ["system df"] system::df),
     verb!(Noun EXIT_FAILED ["system prune"] system::prune),
+    verb!(Noun EXIT_FAILED ["system setup"] system::setup),
     verb!(Noun EXIT_FAILED ["volume create"] volume::create),
     verb!(Noun EXIT_FAILED ["volume inspect"] volume::inspect),
     verb!(Noun EXIT_FAILED ["volume ls", "volume list"] volume::ls),

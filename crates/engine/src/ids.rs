@@ -43,7 +43,8 @@ fn user_name(passwd: &str, uid: u32) -> Option<&str> {
     })
 }
 
-fn read(path: &str) -> Result<String> {
+/// The text of one of the files above; none is empty.
+pub fn read(path: &str) -> Result<String> {
     use std::io::Read;
     let path = Path::new(path);
     let mut text = String::new();

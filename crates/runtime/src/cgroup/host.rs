@@ -128,6 +128,14 @@ impl Host {
         }
     }
 
+    /// What groups can be limited by on this machine, whoever may do so.
+    pub fn controllers(&self) -> Vec<String> {
+        let v1 = self.v1.iter().flat_map(|hierarchy| hierarchy.controllers.iter().cloned());
+        let mount = self.unified().map(|unified| unified.mount.join("cgroup.controllers"));
+        let v2 = mount.and_then(|path| file::read(&path).ok()).unwrap_or_default();
+        v1.chain(v2.split_whitespace().map(str::to_owned)).collect()
+    }
+
     /// Who makes the group that ours are below.
     pub fn driver(&self) -> Driver {
         if self.systemd.is_some() { Driver::Systemd } else { Driver::Cgroupfs }
