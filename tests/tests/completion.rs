@@ -39,6 +39,18 @@ fn names_out_of_the_store() {
     check(&["run", "-v", "/"], &[":files"]);
     check(&["kill", "-s", "TER"], &["TERM"]);
     check(&["run", "--cap-add", "NET_A"], &["NET_ADMIN"]);
+    check(&["ps", "-f", "st"], &["status="]);
+    check(&["ps", "--filter=stat"], &["--filter=status="]);
+    check(&["ps", "-f", "status=r"], &["status=removing", "status=restarting", "status=running"]);
+    check(&["ps", "--filter=since=r"], &["--filter=since=runs"]);
+    check(&["ps", "-f", "volume="], &["volume=data"]);
+    check(&["ps", "-f", "ancestor=b"], &["ancestor=busybox"]);
+    check(&["images", "-f", "d"], &["dangling="]);
+    check(&["images", "-f", "dangling="], &["dangling=false", "dangling=true"]);
+    check(&["volume", "prune", "--filter", ""], &["all=", "label!=", "label="]);
+    check(&["events", "-f", "type="], &["type=container", "type=image", "type=volume"]);
+    check(&["context", "create", "--docker", "host=s"], &["host=ssh://"]);
+    check(&["--context", "d"], &["default"]);
     check(&["config", "get", "log."], &["log.max_files", "log.max_size"]);
     check(&["--root", ""], &[":directories"]);
     check(&["run", "--priv"], &["--privileged"]);
@@ -100,6 +112,8 @@ fn bash_completes() {
     // bash makes words of `=` and `:`.
     check("corten run --network=ho", &["corten", "run", "--network", "=", "ho"], "host");
     check("corten run --uts=", &["corten", "run", "--uts", "="], "private host");
+    check("corten ps -f statu", &["corten", "ps", "-f", "statu"], "status=");
+    check("corten ps -f status=exi", &["corten", "ps", "-f", "status", "=", "exi"], "exited");
     check("corten run busybox ./some", &["corten", "run", "busybox", "./some"], "./somewhere");
 }
 

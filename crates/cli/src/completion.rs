@@ -97,7 +97,7 @@ fn offer(spot: &Spot, typed: &str, caller: &mut Caller) -> Offer {
             };
             Offer::Words(flags.map(candidate).collect())
         }
-        Spot::FlagValue(flag) => values::of_flag(flag, typed, caller),
+        Spot::FlagValue(verb, flag) => values::of_flag(verb.name(), flag, typed, caller),
         Spot::Positional(verb, index) => values::of_positional(verb.name(), *index, caller),
         Spot::Nowhere => Offer::Nothing,
     }

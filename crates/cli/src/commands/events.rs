@@ -92,7 +92,7 @@ fn object(event: &Event) -> Value {
 }
 
 /// What a filter looks at.
-const KEYS: [&str; 10] =
+pub const KEYS: [&str; 10] =
     ["container", "daemon", "event", "image", "label", "network", "plugin", "scope", "type", "volume"];
 
 /// Whether one value fits, for every key.

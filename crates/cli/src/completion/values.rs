@@ -10,7 +10,8 @@ use corten_model::ulimit;
 
 use super::{Candidate, Offer};
 use crate::caller::Caller;
-use crate::remote;
+use crate::filter::ps::{HEALTHS, STATUSES};
+use crate::{commands, filter, prune, remote};
 
 /// What a word may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,7 @@ const FLAGS: &[(&str, Kind)] = &[
     ("cgroupns", Words(&["private", "host"])),
     ("cidfile", Files),
     ("device", Files),
+    ("docker", Words(&["host=ssh://", "host=local"])),
     ("env-file", Files),
     ("format", Words(&["json", "table"])),
     ("ipc", Joined(&["private", "shareable", "none", "host"])),
@@ -81,6 +83,18 @@ const FLAGS: &[(&str, Kind)] = &[
     ("userns", Words(&["auto", "host"])),
     ("uts", Words(&["private", "host"])),
     ("volumes-from", Containers),
+];
+
+/// The keys of `--filter`.
+const FILTERS: &[(&str, &[&str])] = &[
+    ("container prune", &prune::KEYS),
+    ("events", &commands::events::KEYS),
+    ("image prune", &prune::KEYS),
+    ("images", &filter::images::KEYS),
+    ("ps", &filter::ps::KEYS),
+    ("system prune", &prune::KEYS),
+    ("volume ls", &commands::volume::ls::KEYS),
+    ("volume prune", &prune::VOLUME_KEYS),
 ];
 
 /// What stands after a command; the last kind of a list is that of all further words.
@@ -142,7 +156,10 @@ pub fn of_global(flag: &str, caller: &mut Caller) -> Offer {
 }
 
 /// The value of a flag of a command.
-pub fn of_flag(flag: &str, typed: &str, caller: &mut Caller) -> Offer {
+pub fn of_flag(verb: &str, flag: &str, typed: &str, caller: &mut Caller) -> Offer {
+    if flag == "filter" {
+        return of_filter(verb, typed, caller);
+    }
     if flag == "volume" {
         // A path of the host, or the name of a volume.
         return if typed.starts_with(['/', '.', '~']) { Offer::Files } else { offer(Volumes, caller) };
@@ -151,6 +168,31 @@ pub fn of_flag(flag: &str, typed: &str, caller: &mut Caller) -> Offer {
         Some((_, kind)) => offer(*kind, caller),
         None => Offer::Nothing,
     }
+}
+
+/// A filter: a key of the command, then a value of the key.
+fn of_filter(verb: &str, typed: &str, caller: &mut Caller) -> Offer {
+    let Some((_, keys)) = FILTERS.iter().find(|(name, _)| *name == verb) else { return Offer::Nothing };
+    let Some((key, _)) = typed.split_once('=') else {
+        return Offer::Words(keys.iter().map(|key| candidate(format!("{key}="), "")).collect());
+    };
+    let words = |list: &[&str]| list.iter().map(|word| candidate(*word, "")).collect::<Vec<_>>();
+    let values = match (verb, key) {
+        ("ps", "status") => STATUSES.iter().map(|status| candidate(status.as_str(), "")).collect(),
+        ("ps", "health") => words(&HEALTHS),
+        ("ps", "network") => words(&["none", "host"]),
+        ("ps", "before" | "since") | ("events", "container") => containers(caller, &|_| true),
+        ("ps", "ancestor") | ("images", "before" | "since" | "reference") | ("events", "image") => {
+            images(caller)
+        }
+        ("ps" | "events", "volume") => volumes(caller),
+        ("volume ls", "driver") => words(&["local"]),
+        ("events", "type") => words(&["container", "image", "volume"]),
+        (_, "dangling" | "is-task" | "all") => words(&["true", "false"]),
+        _ => return Offer::Nothing,
+    };
+    let whole = |value: Candidate| candidate(format!("{key}={}", value.word), value.about);
+    Offer::Words(values.into_iter().map(whole).collect())
 }
 
 /// The word at a place after a command.

@@ -17,8 +17,8 @@ pub enum Spot {
     Below(String),
     /// A flag of a command.
     Flag(&'static Verb),
-    /// The value of a flag, by its long name.
-    FlagValue(String),
+    /// The value of a command's flag, by its long name.
+    FlagValue(&'static Verb, String),
     /// The word at this place among those that aren't flags.
     Positional(&'static Verb, usize),
     /// Nothing that is known.
@@ -90,11 +90,11 @@ fn of_verb<'w>(verb: &'static Verb, words: impl Iterator<Item = &'w str>, last: 
         }
     }
     if let Some(flag) = waiting {
-        return Spot::FlagValue(flag);
+        return Spot::FlagValue(verb, flag);
     }
     if !flags_are_over && last.starts_with('-') {
         return match last.strip_prefix("--").and_then(|rest| rest.split_once('=')) {
-            Some((flag, _)) => Spot::FlagValue(flag.to_owned()),
+            Some((flag, _)) => Spot::FlagValue(verb, flag.to_owned()),
             None => Spot::Flag(verb),
         };
     }
@@ -144,7 +144,7 @@ mod tests {
             Spot::Command => "command".into(),
             Spot::Below(noun) => format!("below {noun}"),
             Spot::Flag(verb) => format!("flag of {}", verb.name()),
-            Spot::FlagValue(flag) => format!("value of {flag}"),
+            Spot::FlagValue(verb, flag) => format!("value of {flag} of {}", verb.name()),
             Spot::Positional(verb, index) => format!("{} {index}", verb.name()),
             Spot::Nowhere => "nowhere".into(),
         }
@@ -167,18 +167,18 @@ mod tests {
         check("volume ls -", "flag of volume ls");
         check("run ", "run 0");
         check("run --", "flag of run");
-        check("run --network ", "value of network");
-        check("run --net ", "value of network");
-        check("run --network=h", "value of network");
+        check("run --network ", "value of network of run");
+        check("run --net ", "value of network of run");
+        check("run --network=h", "value of network of run");
         check("run -it ", "run 0");
-        check("run -ite ", "value of env");
+        check("run -ite ", "value of env of run");
         check("run -iteA ", "run 0");
         check("run --rm busybox ", "run 1");
         check("run --rm busybox -", "run 1");
         check("run --rm busybox sh -c ", "run 3");
         check("run -- ", "run 0");
         check("run -- -", "run 0");
-        check("exec -u ", "value of user");
+        check("exec -u ", "value of user of exec");
         check("rm one two ", "rm 2");
         check("rm one -", "flag of rm");
         check("container rm one ", "rm 1");

@@ -9,7 +9,7 @@ use crate::filter::{self, Filters};
 use crate::timestamps;
 
 /// The keys of `images --filter`.
-const KEYS: [&str; 7] = ["before", "dangling", "label", "label!", "reference", "since", "until"];
+pub const KEYS: [&str; 7] = ["before", "dangling", "label", "label!", "reference", "since", "until"];
 /// Nanoseconds in a second.
 const NS: i128 = 1_000_000_000;
 

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::filter::{self, Filters, Patterns};
 
 /// The keys of `ps --filter`.
-const KEYS: [&str; 16] = [
+pub const KEYS: [&str; 16] = [
     "ancestor",
     "before",
     "exited",
@@ -28,7 +28,7 @@ const KEYS: [&str; 16] = [
     "volume",
 ];
 /// What `status` may be.
-const STATUSES: [Status; 7] = [
+pub const STATUSES: [Status; 7] = [
     Status::Created,
     Status::Restarting,
     Status::Running,
@@ -38,7 +38,7 @@ const STATUSES: [Status; 7] = [
     Status::Dead,
 ];
 /// What `health` may be.
-const HEALTHS: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
+pub const HEALTHS: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 
 /// Which containers are wanted.
 pub struct Wanted {

@@ -51,7 +51,7 @@ pub fn run(args: Args, caller: &mut Caller) -> Result<u8> {
 }
 
 /// The keys of `--filter`.
-const KEYS: [&str; 5] = ["dangling", "driver", "label", "label!", "name"];
+pub const KEYS: [&str; 5] = ["dangling", "driver", "label", "label!", "name"];
 /// The columns of the table.
 const COLUMNS: [&str; 2] = ["Driver", "Name"];
 
