@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
-use corten_tests::{Account, BUSYBOX, Host, Output};
+use corten_tests::tar::Tar;
+use corten_tests::{Account, BUSYBOX, Host, Output, wait_until};
 
 /// A command with a configuration of its own.
 fn with(host: &Host, text: &str, words: &[&str]) -> Output {
@@ -176,4 +177,55 @@ fn an_ordinary_user_has_a_file_of_its_own() {
         .output()
         .success()
         .stdout_is("3");
+}
+
+#[test]
+fn an_init_by_default() {
+    let host = Host::new();
+    host.run(["config", "set", "container.init", "true"]).success();
+    let check = |flags: &[&str], expected: &str| {
+        let words = [&["create", "--name", "one"], flags, &["hello"]].concat();
+        host.run(words).success();
+        host.run(["inspect", "-f", "{{json .HostConfig.Init}}", "one"]).success().stdout_is(expected);
+        host.run(["rm", "one"]).success();
+    };
+    check(&[], "true");
+    check(&["--init=false"], "false");
+    check(&["--init"], "true");
+    host.run(["config", "unset", "container.init"]).success();
+    check(&[], "null");
+}
+
+#[test]
+fn old_events_go_when_the_log_is_folded() {
+    let host = Host::with_busybox();
+    host.run(["config", "set", "events.max_count", "100"]).success();
+    let events = || host.run(["events", "--since", "10h", "--until", "0s"]).success().lines();
+    let first = events()[0].clone();
+    // A process that nobody waits for does it, when the log is long enough.
+    wait_until("the first one is gone", || {
+        (0..30).for_each(|_| drop(host.run(["tag", BUSYBOX, "again"]).success().text()));
+        (events()[0] != first).then_some(())
+    });
+    assert!(events().len() >= 100);
+    host.run(["config", "explain", "events.max_count"]).success().stdout_has("folds the database's log");
+}
+
+#[test]
+fn images_without_a_name_go_when_the_configuration_says() {
+    let host = Host::new();
+    let import = |content: &str| host.import("app", Tar::new().file("x", 0o644, content.as_bytes()).bytes());
+    let images = || host.run(["images", "-aq"]).success().lines().len();
+    host.run(["config", "set", "gc.automatic", "false"]).success();
+    host.run(["config", "set", "gc.unnamed_days", "0"]).success();
+    import("1");
+    import("2");
+    host.run(["ps"]).success();
+    assert_eq!(images(), 2, "nobody is to collect");
+    host.run(["config", "unset", "gc.automatic"]).success();
+    import("3");
+    wait_until("only the one with a name is left", || {
+        host.run(["tag", "app", "other"]).success();
+        (images() == 1).then_some(())
+    });
 }

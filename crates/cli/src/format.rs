@@ -36,7 +36,10 @@ impl ObjectFormat {
 /// As in Docker, a template that doesn't fit the struct is tried on the plain JSON: `{{.ID}}` works by the first,
 /// `{{.Id}}` by the second.
 pub fn render(template: &Template, shape: Shape, json: &Json) -> Result<String> {
-    if let Ok(text) = template.render(&shape::value(shape, Some(json))) {
+    // Where no shape says which fields there are, one that isn't there would be told as `<no value>`.
+    if !matches!(shape, Shape::Any)
+        && let Ok(text) = template.render(&shape::value(shape, Some(json)))
+    {
         return Ok(text);
     }
     let rendered = template.render_with(&shape::any(json), MissingKey::Error);

@@ -4,13 +4,14 @@
 //! value may begin with a dash (`-t -1`), and `-h` is help unless the command has another use for it.
 
 use std::ffi::OsString;
+use std::num::ParseIntError;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use corten_model::Invalid;
 
 use crate::error::{Failure, Result};
-use crate::unsupported;
+use crate::{help, unsupported};
 
 /// What came of parsing.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub fn parse(name: &'static str, fill: fn(Command) -> Command, words: &[OsString
     match command(name, fill).try_get_matches_from(words) {
         Ok(matches) => return Ok(Parsed::Matches(matches)),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
-            return Ok(Parsed::Help(error.render().to_string()));
+            return Ok(Parsed::Help(help::command(name, error.render().to_string())));
         }
         Err(_) => {}
     }
@@ -108,19 +109,22 @@ fn failure(name: &'static str, error: &clap::Error) -> Failure {
         ErrorKind::InvalidUtf8 => Failure::Arguments { verb, why: "an argument is not valid UTF-8".into() },
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let source = std::error::Error::source(error);
+            let value = text(ContextKind::InvalidValue).unwrap_or_default();
             if !flag.starts_with('-') {
                 // A word that isn't a flag's value: clap names its place, or nothing at all.
-                let value = text(ContextKind::InvalidValue).unwrap_or_default();
-                let why = source.map_or_else(|| format!("invalid value `{value}`"), ToString::to_string);
+                let why = source.map_or_else(|| bad_value(&value, error), ToString::to_string);
                 return Failure::Arguments { verb, why };
             }
             if let Some(invalid) = source.and_then(|source| source.downcast_ref::<Invalid>()) {
                 return Failure::FlagInvalid { verb, flag, source: Box::new(invalid.clone()) };
             }
-            let why = match (text(ContextKind::InvalidValue).unwrap_or_default(), source) {
-                (value, _) if value.is_empty() => "a value is missing".into(),
-                (value, Some(source)) => format!("invalid value `{value}`: {source}"),
-                (value, None) => format!("invalid value `{value}`"),
+            let why = match source {
+                _ if value.is_empty() => "a value is missing".into(),
+                Some(source) if source.is::<ParseIntError>() => {
+                    format!("invalid value `{value}`: it is no whole number, or too large")
+                }
+                Some(source) => format!("invalid value `{value}`: {source}"),
+                None => bad_value(&value, error),
             };
             Failure::FlagValue { verb, flag, why }
         }
@@ -131,6 +135,17 @@ fn failure(name: &'static str, error: &clap::Error) -> Failure {
             let why = line.strip_prefix("error: ").unwrap_or(line).to_owned();
             Failure::Arguments { verb, why }
         }
+    }
+}
+
+/// A value that is none of those that there are.
+fn bad_value(value: &str, error: &clap::Error) -> String {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(valid)) => {
+            let valid: Vec<String> = valid.iter().map(|value| format!("`{value}`")).collect();
+            format!("invalid value `{value}`: there are {}", valid.join(", "))
+        }
+        _ => format!("invalid value `{value}`"),
     }
 }
 
@@ -203,7 +218,7 @@ mod tests {
         check("--tty=maybe image", "flag `--tty` of `corten sample`", 125);
         check(
             "--limit many image",
-            "flag `--limit` of `corten sample`: invalid value `many`: invalid digit found in string",
+            "flag `--limit` of `corten sample`: invalid value `many`: it is no whole number, or too large",
             125,
         );
         check("--limit", "flag `--limit` of `corten sample`: a value is missing", 125);

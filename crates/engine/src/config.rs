@@ -284,7 +284,7 @@ impl Loaded {
 pub fn load(places: &Places) -> Loaded {
     let mut loaded = Loaded::default();
     if !file::read_into(&places.file, &mut loaded) && places.must_exist {
-        let (path, source) = (places.file.clone(), std::io::ErrorKind::NotFound.into());
+        let (path, source) = (places.file.clone(), rustix::io::Errno::NOENT.into());
         loaded.problems.push(Error::File { what: "read the configuration", path, source });
     }
     if let Some(dir) = &places.drop_ins {

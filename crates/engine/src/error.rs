@@ -242,6 +242,7 @@ impl Error {
                 "`corten pull {name}` brings it from its registry, `corten load` from an archive; `corten run hello` needs none"
             )),
             Error::NoSuch { what: "container", .. } => Some("`corten ps -a` lists them".into()),
+            Error::NoSuch { what: "user", .. } => Some("/etc/passwd lists them".into()),
             Error::NoSuch { .. } => Some("`corten volume ls` lists them".into()),
             Error::Ambiguous { .. } => Some("type more digits, or the name".into()),
             Error::NameInUse { name, .. } => {

@@ -153,7 +153,7 @@ pub fn import(path: &Path) -> Result<Imported, Error> {
     let not_there = || Error::File {
         what: "read the configuration",
         path: path.to_owned(),
-        source: std::io::ErrorKind::NotFound.into(),
+        source: rustix::io::Errno::NOENT.into(),
     };
     let text = file::read(path)?.ok_or_else(not_there)?;
     let bad = |source| Error::NotDockers { path: path.to_owned(), source };
