@@ -132,7 +132,11 @@ impl Details<'_> {
         self.containers().write(out)?;
         writeln!(out, "\nLocal Volumes space usage:\n")?;
         self.volumes().write(out)?;
+        // Nothing builds yet.
         writeln!(out, "\nBuild cache usage: 0B\n")?;
+        let cache = ["CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED"];
+        Table::new(&cache).write(out)?;
+        writeln!(out)?;
         writeln!(out, "Everything else:\n")?;
         let mut rest = Table::new(&["WHAT", "SIZE"]);
         for (what, size_bytes) in self.rest() {
