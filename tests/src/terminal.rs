@@ -40,8 +40,13 @@ impl Terminal {
 
         // setsid needs no fork here, so the child's pid stays that of the command.
         let mut wrapped = Command::new("setsid");
-        wrapped.arg("--ctty").arg(command.get_program()).args(command.get_args()).env_clear();
-        wrapped.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
+        wrapped
+            .arg("--ctty")
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear()
+            .env("TERM", "xterm");
+        wrapped.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
         if let Some(dir) = command.get_current_dir() {
             wrapped.current_dir(dir);
         }

@@ -124,6 +124,8 @@ fn a_detached_terminal_is_logged_and_can_be_joined() {
     host.start(["-t", "-i", "--name", "one", BUSYBOX, "sh", "-c", "echo hi; cat"]);
     host.wait_logs("one", "hi");
     let mut terminal = host.call(["attach", "one"]).terminal();
+    // Before that the person's terminal echoes by itself, and takes Control-Q for its own.
+    wait_until("it is attached", || terminal.is_raw().then_some(()));
     wait_until("it echoes", || {
         terminal.keys("x\n");
         terminal.screen().contains("x\r\nx\r\n").then_some(())
@@ -131,4 +133,38 @@ fn a_detached_terminal_is_logged_and_can_be_joined() {
     terminal.keys("\x10\x11");
     terminal.finish().success();
     assert_eq!(host.status("one"), "running");
+}
+
+#[test]
+fn colours_are_for_people_who_see_them() {
+    let host = Host::new();
+    let said = |variables: &[(&str, &str)]| {
+        let call = host.call(["rm", "nothing"]);
+        let call = variables.iter().fold(call, |call, (key, value)| call.env(key, value));
+        call.terminal().finish().exits(1).text()
+    };
+    let colours = said(&[]);
+    assert!(colours.contains("\x1b[1;31merror:\x1b[0m cannot remove container `nothing`"), "{colours}");
+    assert!(colours.contains("\x1b[36mhint:\x1b[0m `corten ps -a` lists them"), "{colours}");
+    for plain in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
+        let said = said(&[plain]);
+        assert!(said.contains("error: cannot remove") && !said.contains('\x1b'), "{plain:?}: {said}");
+    }
+    assert!(said(&[("NO_COLOR", "")]).contains('\x1b'), "an empty one says nothing");
+    host.run(["rm", "nothing"]).fails(1).stderr_lacks("\x1b");
+}
+
+#[test]
+fn help_is_folded_to_the_width_and_a_pipe_gets_it_as_it_is() {
+    let host = Host::new();
+    let longest = |text: &str| text.lines().map(|line| line.trim_end().chars().count()).max().unwrap();
+    for words in [&["run", "--help"][..], &["--help"], &["config", "--help"], &["system", "setup", "--help"]]
+    {
+        let screen = host.call(words).terminal().finish().exits(0).text();
+        assert!(longest(&screen) <= 80, "{screen}");
+        let pipe = host.run(words).success().text();
+        let same = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(same(&screen), same(&pipe));
+    }
+    assert!(longest(&host.run(["run", "--help"]).text()) > 80);
 }

@@ -12,6 +12,7 @@ use corten_model::detach_keys::Keys;
 
 use crate::error::{Failure, Result};
 use crate::global::Globals;
+use crate::screen::Screen;
 use crate::timings::{Moment, Timings};
 
 /// What this program is called.
@@ -121,7 +122,8 @@ impl Caller {
     /// Tells what was asked for and can't be had.
     pub fn warn(&mut self, warnings: &[String]) -> Result<()> {
         for warning in warnings {
-            writeln!(io::stderr(), "warning: {warning}")?;
+            let line = format!("warning: {warning}\n");
+            io::stderr().write_all(Screen::of(io::stderr()).painted(&line).as_bytes())?;
         }
         Ok(())
     }

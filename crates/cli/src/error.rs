@@ -125,6 +125,14 @@ pub enum Failure {
         /// The command that it may have meant.
         nearest: Option<String>,
     },
+    /// A command of Docker's whose part isn't built yet.
+    #[error("unsupported command `{word}`: {why}")]
+    UnsupportedVerb {
+        /// What was typed.
+        word: String,
+        /// What is missing.
+        why: &'static str,
+    },
     /// No such flag.
     #[error("unknown flag `{flag}` of `{verb}`")]
     UnknownFlag {
@@ -254,7 +262,9 @@ impl Failure {
             Failure::Invalid(error) => error.hint.clone(),
             Failure::FlagInvalid { source, .. } | Failure::Line { source, .. } => source.hint.clone(),
             Failure::UnknownVerb { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
-            Failure::UnknownVerb { .. } => Some("`corten --help` lists the commands".into()),
+            Failure::UnknownVerb { .. } | Failure::UnsupportedVerb { .. } => {
+                Some("`corten --help` lists the commands".into())
+            }
             Failure::UnknownFlag { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Failure::UnknownFlag { verb, .. }
             | Failure::FlagValue { verb, .. }
@@ -302,7 +312,7 @@ impl Failure {
             | Failure::Unsupported { .. }
             | Failure::FlagValue { .. }
             | Failure::FlagInvalid { .. } => EXIT_OURS,
-            Failure::UnknownVerb { .. } => EXIT_FAILED,
+            Failure::UnknownVerb { .. } | Failure::UnsupportedVerb { .. } => EXIT_FAILED,
             Failure::ObjectTemplate(error) if error.in_syntax => EXIT_TEMPLATE,
             Failure::Engine(error) if ours == EXIT_OURS => error.exit_code(),
             _ => ours,

@@ -195,8 +195,8 @@ mod tests {
             assert_eq!(parse(&words(line)).unwrap_err().to_string(), expected, "{line}");
         };
         check("--rot x", "unknown flag `--rot` of `corten`");
-        check("-l info ps", "unsupported flag `--log-level` of `corten`");
-        check("--tlsverify ps", "unsupported flag `--tlsverify` of `corten`");
+        check("-l info ps", "unsupported flag `--log-level` of `corten`: there is no daemon to speak to");
+        check("--tlsverify ps", "unsupported flag `--tlsverify` of `corten`: there is no daemon to speak to");
         check("--root", "flag `--root` of `corten`: a value is missing");
         check("--root= ps", "flag `--root` of `corten`: the value is empty");
         check("--debug=x ps", "flag `--debug` of `corten`: invalid boolean `x`: neither `true` nor `false`");

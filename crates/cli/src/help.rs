@@ -2,6 +2,8 @@
 //!
 //! Only this module builds every command.
 
+mod examples;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
@@ -9,7 +11,7 @@ use corten_model::suggest;
 
 use crate::error::{Failure, Result};
 use crate::verbs::{self, Group, NOUNS, VERBS, Verb};
-use crate::{global, parse};
+use crate::{global, parse, unsupported};
 
 /// Where people look for the commands that aren't the common ones.
 const GROUPS: [(&str, &[&str]); 3] = [
@@ -98,9 +100,29 @@ pub fn of(words: &[OsString]) -> Result<String> {
 
 /// The error of words that name no command.
 pub fn unknown(form: &str) -> Failure {
+    if let Some(why) = unsupported::find_verb(form) {
+        return Failure::UnsupportedVerb { word: form.to_owned(), why };
+    }
     let nouns = NOUNS.iter().map(|(noun, _)| *noun);
     let known = VERBS.iter().flat_map(|verb| verb.forms.iter().copied()).chain(nouns);
     Failure::UnknownVerb { word: form.to_owned(), nearest: suggest::nearest(form, known).map(str::to_owned) }
+}
+
+/// The lines that show a command.
+pub fn examples(name: &str) -> impl Iterator<Item = String> {
+    examples::of(name).iter().map(|line| format!("corten {line}"))
+}
+
+/// What `corten run --help` prints: what is made of its arguments, and examples.
+pub fn command(name: &str, mut text: String) -> String {
+    let mut lines = examples(name).peekable();
+    if lines.peek().is_some() {
+        text.push_str("\nExamples:\n");
+    }
+    for line in lines {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
 }
 
 fn section(text: &mut String, title: &str, lines: impl Iterator<Item = (String, String)>) {

@@ -32,6 +32,7 @@ mod reference;
 mod registries;
 mod remote;
 mod resource_flags;
+mod screen;
 mod several;
 mod shape;
 mod table;
@@ -43,11 +44,12 @@ mod unsupported;
 mod verbs;
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use caller::Caller;
 use error::{EXIT_FAILED, EXIT_OURS, Failure, Result};
+use screen::Screen;
 
 pub use hello::hello;
 
@@ -155,7 +157,7 @@ fn in_the_name_of(program: &str, text: String) -> String {
 
 fn show_help(text: String, caller: &mut Caller) -> Result<u8> {
     let text = in_the_name_of(caller.program, text);
-    caller.show(&text)
+    caller.show(&Screen::of(io::stdout()).folded(&text))
 }
 
 /// The help of a noun that stands alone, else an error.
@@ -174,7 +176,7 @@ fn report(failure: &Failure, ours: u8, debug: bool, program: &str) -> u8 {
             text.push_str(&format!("debug: {failure:?}\n"));
         }
         // Nobody is left to tell if this fails.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        let _ = io::stderr().write_all(Screen::of(io::stderr()).painted(&text).as_bytes());
     }
     failure.exit_code(ours)
 }
@@ -210,6 +212,16 @@ mod tests {
             "volume craete",
             "error: unknown command `volume craete`\nhint: did you mean `volume create`?\n",
         );
+        check(
+            "network ls",
+            "error: unsupported command `network`: there are no networks beside `none`, `host` and `container:NAME` \
+             yet\nhint: `corten --help` lists the commands\n",
+        );
+        check(
+            "image build .",
+            "error: unsupported command `image build`: images can't be built yet\nhint: `corten --help` lists the commands\n",
+        );
+        check("contianer ls", "error: unknown command `contianer`\nhint: did you mean `container`?\n");
         check("help rnu", "error: unknown command `rnu`\nhint: did you mean `run`?\n");
     }
 

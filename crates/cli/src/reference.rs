@@ -8,7 +8,7 @@
 use clap::ArgAction;
 
 use crate::verbs::{VERBS, Verb};
-use crate::{parse, unsupported};
+use crate::{help, parse, unsupported};
 
 pub mod man;
 pub mod markdown;
@@ -32,6 +32,8 @@ pub struct Page {
     pub more: String,
     /// Its flags.
     pub flags: Vec<Flag>,
+    /// Lines that show it.
+    pub examples: Vec<String>,
     /// Docker's flags that are errors here.
     pub unsupported: Vec<String>,
 }
@@ -66,6 +68,7 @@ fn page(verb: &Verb) -> Page {
         about,
         more,
         flags: flags.collect(),
+        examples: help::examples(verb.name()).collect(),
         unsupported: refused.iter().flat_map(|(_, flags)| *flags).map(ToString::to_string).collect(),
     }
 }

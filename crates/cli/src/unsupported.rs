@@ -1,6 +1,6 @@
-//! Docker's flags whose part isn't built yet: each is an error that says so, never silence.
+//! Docker's commands and flags whose part isn't built yet: each is an error that says so, never silence.
 //!
-//! With the flags that the commands define, this table covers every flag of Docker's pages; a test compares.
+//! With the commands and the flags that they define, these tables cover every command and flag of Docker's pages; tests compare.
 
 use std::fmt;
 
@@ -39,6 +39,45 @@ const WINDOWS: &str = "it is only supported on a Docker daemon running on window
 const KERNEL_MEMORY: &str = "the kernel has no limit of its own memory any more (Linux 5.16)";
 const STORAGE: &str =
     "a limit of the writable layer's size needs quotas of the file system, which are not built yet";
+const NO_BUILDS: &str = "images can't be built yet";
+const NO_NETWORKS: &str = "there are no networks beside `none`, `host` and `container:NAME` yet";
+const NO_PLUGINS: &str = "there are no plugins: everything is built in";
+
+/// Commands, or first words of commands, and why they aren't there.
+const VERBS: &[(&str, &str)] = &[
+    ("bake", NO_BUILDS),
+    ("build", NO_BUILDS),
+    ("builder", NO_BUILDS),
+    ("buildx", NO_BUILDS),
+    ("checkpoint", NO_CHECKPOINT),
+    ("compose", "Compose is not built yet"),
+    ("config create", NO_SWARM),
+    ("config inspect", NO_SWARM),
+    ("config remove", NO_SWARM),
+    ("config rm", NO_SWARM),
+    ("image build", NO_BUILDS),
+    ("image push", NOT_YET),
+    ("login", NOT_YET),
+    ("logout", NOT_YET),
+    ("manifest", NOT_YET),
+    ("network", NO_NETWORKS),
+    ("node", NO_SWARM),
+    ("plugin", NO_PLUGINS),
+    ("push", NOT_YET),
+    ("search", NOT_YET),
+    ("secret", NO_SWARM),
+    ("service", NO_SWARM),
+    ("stack", NO_SWARM),
+    ("swarm", NO_SWARM),
+    ("system dial-stdio", "there is no daemon whose stream it could be"),
+    ("trust", NOT_YET),
+    ("volume update", NO_SWARM),
+];
+
+/// Why a command of Docker's isn't there: one that was typed as `network` or `image build`.
+pub fn find_verb(form: &str) -> Option<&'static str> {
+    VERBS.iter().find(|(known, _)| *known == form).map(|(_, why)| *why)
+}
 
 /// Flags before the command.
 pub const GLOBAL: &[Unsupported] = &[

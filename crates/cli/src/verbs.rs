@@ -163,6 +163,24 @@ mod tests {
     /// Every flag of every command here, from Docker's pages: `verb --long [-s]`.
     const DOCKERS: &str = include_str!("verbs/docker-flags.txt");
 
+    /// Every command of Docker's pages with its aliases, a line each.
+    const DOCKERS_COMMANDS: &str = include_str!("verbs/docker-commands.txt");
+
+    #[test]
+    fn every_command_of_docker_works_in_every_form_or_is_an_error() {
+        for line in DOCKERS_COMMANDS.lines() {
+            let forms: Vec<&str> = line.split(", ").collect();
+            let verbs: Vec<Option<&str>> = forms.iter().map(|form| find(form).map(Verb::name)).collect();
+            let first = verbs[0];
+            assert!(verbs.iter().all(|verb| *verb == first), "{line}: {verbs:?}");
+            for form in forms {
+                let noun = form.split(' ').next().unwrap_or(form);
+                let why = unsupported::find_verb(form).or(unsupported::find_verb(noun));
+                assert!(first.is_some() || why.is_some(), "{form} is neither supported nor refused");
+            }
+        }
+    }
+
     #[test]
     fn every_form_is_typed_once() {
         let mut seen = BTreeSet::new();

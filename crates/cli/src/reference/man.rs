@@ -54,6 +54,10 @@ fn command(page: &Page) -> String {
     if !page.flags.is_empty() {
         terms(&mut text, "OPTIONS", page.flags.iter().map(|flag| (flag.form.clone(), flag.about.clone())));
     }
+    if !page.examples.is_empty() {
+        let lines: Vec<String> = page.examples.iter().map(|line| escaped(line)).collect();
+        let _ = writeln!(text, ".SH EXAMPLES\n.nf\n{}\n.fi", lines.join("\n"));
+    }
     if !page.synonyms.is_empty() {
         let synonyms: Vec<String> = page.synonyms.iter().map(|form| format!("corten {form}")).collect();
         paragraph(&mut text, "SYNONYMS", &synonyms.join(", "));

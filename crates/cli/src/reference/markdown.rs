@@ -37,6 +37,9 @@ fn command(page: &Page) -> String {
             let _ = writeln!(text, "| `{}` | {} |", flag.form.replace('|', "\\|"), cell(&flag.about));
         }
     }
+    if !page.examples.is_empty() {
+        let _ = write!(text, "\nExamples:\n\n```\n{}\n```\n", page.examples.join("\n"));
+    }
     if !page.unsupported.is_empty() {
         let flags: Vec<String> = page.unsupported.iter().map(|flag| format!("`{flag}`")).collect();
         let _ = write!(
