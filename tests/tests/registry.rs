@@ -163,6 +163,8 @@ fn a_list_of_manifests_is_made_annotated_pushed_and_forgotten() {
         .stderr_has("refusing to amend an existing manifest list");
     run(&["manifest", "create", "--amend", &list, &two]).success();
     run(&["manifest", "annotate", &list, &two, "--variant", "v7", "--os-features", "a,b"]).success();
+    run(&["manifest", "annotate", &list, &two, "--os", "linux", "--arch", "arm", "--os-version", "1.2"])
+        .success();
     run(&["manifest", "annotate", &list, "other:1", "--variant", "v7"])
         .fails(1)
         .stderr_has("does not exist in");
@@ -170,6 +172,7 @@ fn a_list_of_manifests_is_made_annotated_pushed_and_forgotten() {
     assert_eq!(shown["manifests"][0]["platform"]["architecture"], "amd64");
     assert_eq!(shown["manifests"][1]["platform"]["variant"], "v7");
     assert_eq!(shown["manifests"][1]["platform"]["os.features"][1], "b");
+    assert_eq!(shown["manifests"][1]["platform"]["os.version"], "1.2");
     let entry = run(&["manifest", "inspect", "--verbose", &list, &two]).success().json();
     assert_eq!(entry["Ref"], two);
     assert_eq!(entry["OCIManifest"]["layers"][0]["size"], 5);

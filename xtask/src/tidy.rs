@@ -13,6 +13,7 @@ mod attacks;
 mod edges;
 mod exceptions;
 mod files;
+mod flags;
 mod functions;
 mod rust_text;
 mod verbs;
@@ -89,6 +90,7 @@ fn findings(root: &Path) -> Outcome<Vec<String>> {
     functions::check(&mut house);
     words::check(&mut house);
     verbs::check(&mut house);
+    flags::check(&mut house);
     attacks::check(&mut house);
     Ok(house.findings)
 }
@@ -99,7 +101,8 @@ fn read_below(root: &Path, directory: &str, sources: &mut Vec<Source>) -> Outcom
         let entry = entry.context(format_args!("list {directory}"))?;
         let path = format!("{directory}/{}", entry.file_name().to_string_lossy());
         let kind = entry.file_type().context(format_args!("look at {path}"))?;
-        let is_text = [".rs", ".toml", ".md", ".sh"].iter().any(|end| path.ends_with(end));
+        let is_text =
+            [".rs", ".toml", ".md", ".sh", "docker-flags.txt"].iter().any(|end| path.ends_with(end));
         if kind.is_dir() && !path.ends_with("/target") {
             read_below(root, &path, sources)?;
         } else if kind.is_file() && (is_text || directory == ".ci") {
