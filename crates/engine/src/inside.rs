@@ -147,7 +147,7 @@ fn perform(
         Job::FillVolume { root, id, image: (lowers, path) } => {
             let store = Store::open(&root, rootless)?;
             let view = snapshot::view(&lowers, rootless)?;
-            store.volumes().fill(&id, view.as_fd(), Path::new(&path))?;
+            store.volumes().fill_in_place(&id, view.as_fd(), Path::new(&path))?;
         }
         Job::Check { root, live, repair } => {
             let store = Store::open(&root, rootless)?;

@@ -8,7 +8,7 @@ mod remove;
 mod usage;
 mod walk;
 
-pub(crate) use attributes::{is_portable, proc_path, read_xattr, xattrs};
+pub(crate) use attributes::{copy_own_attributes, is_portable, proc_path, read_xattr, xattrs};
 pub use copy::copy;
 pub(crate) use copy::{copy_node, kind_of};
 pub use remove::{Hands, remove};

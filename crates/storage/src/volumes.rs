@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use corten_model::VolumeId;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
 
 use crate::error::{At, Error};
 use crate::layers::remove_whole;
@@ -43,26 +44,57 @@ impl VolumeData<'_> {
         Ok(self.store.volume_data(id))
     }
 
-    /// First use: copies the image's directory `path`, seen in the mounted `image`, if the volume is still empty. True
+    /// First use of a volume that nobody knows yet: copies the image's directory `path`, seen in the mounted `image`. True
     /// if it was copied. A crash leaves the volume empty, never half full.
     pub fn fill(&self, id: &VolumeId, image: BorrowedFd<'_>, path: &Path) -> Result<bool, Error> {
+        let Some((_temp, copied)) = self.copied(id, image, path)? else { return Ok(false) };
         let data = self.store.volume_data(id);
-        if !is_empty(&data)? {
-            return Ok(false);
+        match fs::rename(&copied, &data) {
+            // A rename only replaces an empty directory: somebody was faster, and theirs is kept.
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            other => other.at("rename to", &data).map(|()| true),
+        }
+    }
+
+    /// The same for one that is there and empty. Its directory stays the one that it is: a container that is starting
+    /// just now may have it mounted already. What somebody puts there meanwhile is kept.
+    pub fn fill_in_place(&self, id: &VolumeId, image: BorrowedFd<'_>, path: &Path) -> Result<bool, Error> {
+        let Some((_temp, copied)) = self.copied(id, image, path)? else { return Ok(false) };
+        let data = self.store.volume_data(id);
+        let open = |path: &Path| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::openat(CWD, path, flags, Mode::empty()).at("open the directory", path)
+        };
+        let (from, to) = (open(&copied)?, open(&data)?);
+        let stat = rustix::fs::fstat(&from).at("read the attributes of", &copied)?;
+        for entry in fs::read_dir(&copied).at("read the directory", &copied)? {
+            let name = entry.at("read the directory", &copied)?.file_name();
+            match rustix::fs::renameat_with(&from, &name, &to, &name, RenameFlags::NOREPLACE) {
+                Err(Errno::EXIST) => return Ok(false),
+                other => other.at("rename to", data.join(&name))?,
+            }
+        }
+        tree::copy_own_attributes(&stat, from.as_fd(), to.as_fd()).at("set the attributes of", &data)?;
+        Ok(true)
+    }
+
+    /// What the image has at `path`, copied beside the data of an empty volume; it goes with the first value.
+    fn copied(
+        &self,
+        id: &VolumeId,
+        image: BorrowedFd<'_>,
+        path: &Path,
+    ) -> Result<Option<(TempDir, PathBuf)>, Error> {
+        if !is_empty(&self.store.volume_data(id))? {
+            return Ok(None);
         }
         let temp = TempDir::new(&self.place(id))?;
         let copied = temp.path().join("data");
         fs::create_dir(&copied).at("make the directory", &copied)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let to = rustix::fs::openat(CWD, &copied, flags, Mode::empty()).at("open the directory", &copied)?;
-        if !tree::copy(image, path, to.as_fd())? {
-            return Ok(false);
-        }
-        match fs::rename(&copied, &data) {
-            // A rename only replaces an empty directory: somebody was faster, and theirs is kept.
-            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
-            other => other.at("rename to", &data).map(|()| true),
-        }
+        let found = tree::copy(image, path, to.as_fd())?;
+        Ok(found.then_some((temp, copied)))
     }
 
     /// Removes the volume's data; what isn't there is fine.

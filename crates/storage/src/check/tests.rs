@@ -128,3 +128,31 @@ fn a_volume_is_filled_once() {
     volumes.remove(&id).unwrap();
     assert!(!data.exists());
 }
+
+/// A container that is starting may have the directory mounted already.
+#[test]
+fn a_volume_that_is_there_keeps_its_directory() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let world = World::new();
+    let image = world.temp.path().join("image");
+    fs::create_dir_all(image.join("srv/d")).unwrap();
+    fs::write(image.join("srv/f"), "1").unwrap();
+    fs::create_dir(image.join("bare")).unwrap();
+    for name in ["srv", "bare"] {
+        fs::set_permissions(image.join(name), fs::Permissions::from_mode(0o2750)).unwrap();
+    }
+    let fd = fs::File::open(&image).unwrap();
+    for (number, from) in [(5, "/srv"), (6, "/bare")] {
+        let (volumes, id) = (world.store.volumes(), VolumeId::from_bytes([number; 32]));
+        let data = volumes.create(&id).unwrap();
+        let before = fs::metadata(&data).unwrap().ino();
+        assert!(!volumes.fill_in_place(&id, fd.as_fd(), Path::new("/none")).unwrap());
+        assert!(volumes.fill_in_place(&id, fd.as_fd(), Path::new(from)).unwrap());
+        let after = fs::metadata(&data).unwrap();
+        assert_eq!((after.ino(), after.mode() & 0o7777), (before, 0o2750), "{from}");
+        assert_eq!(data.join("d").is_dir() && data.join("f").is_file(), from == "/srv");
+        fs::write(data.join("own"), "").unwrap();
+        assert!(!volumes.fill_in_place(&id, fd.as_fd(), Path::new("/srv")).unwrap());
+        assert_eq!(fs::read_dir(world.store.volume_data(&id).parent().unwrap()).unwrap().count(), 1);
+    }
+}

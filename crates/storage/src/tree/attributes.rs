@@ -31,6 +31,12 @@ pub(super) fn copy_attributes(
     Ok(())
 }
 
+/// Sets the attributes of one open directory to those of another, which had `stat`.
+pub(crate) fn copy_own_attributes(stat: &Stat, from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    let here = OsStr::new(".");
+    copy_attributes(stat, (from, here), (to, here))
+}
+
 pub(super) fn times(stat: &Stat) -> Timestamps {
     Timestamps {
         last_access: Timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec as _ },
