@@ -19,6 +19,9 @@ pub enum Error {
     /// The socket.
     #[error("speak with the container's keeper")]
     Socket(#[source] io::Error),
+    /// It speaks a version that came after ours.
+    #[error("the container's keeper is of a newer version")]
+    Newer(#[source] io::Error),
     /// No keeper looks after it.
     #[error("no keeper looks after the container")]
     NotThere,
@@ -82,6 +85,7 @@ impl Error {
         match self {
             Error::Refused(refusal) => refusal.kind,
             Error::NotThere => Kind::Conflict,
+            Error::Newer(_) => Kind::Unsupported,
             Error::Spawn(_) => Kind::Unavailable,
             Error::Socket(_) | Error::HungUp | Error::Nonsense(_) => Kind::Internal,
         }
@@ -94,8 +98,16 @@ impl Error {
 
     /// What to try.
     pub fn hint(&self) -> Option<String> {
-        if let Error::Refused(refusal) = self { refusal.hint.clone() } else { None }
+        match self {
+            Error::Refused(refusal) => refusal.hint.clone(),
+            Error::Newer(_) => Some("use the binary that started it, or one that is newer".into()),
+            _ => None,
+        }
     }
+}
+
+fn unreadable(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::Unsupported { Error::Newer(error) } else { Error::Socket(error) }
 }
 
 /// Both ends of a new line: the caller's and the keeper's.
@@ -166,7 +178,7 @@ impl Line {
     /// Waits for the next answer.
     pub fn answer(&mut self) -> Result<protocol::Reply, Error> {
         loop {
-            while let Some((kind, end)) = protocol::peek(&self.inbox).map_err(Error::Socket)? {
+            while let Some((kind, end)) = protocol::peek(&self.inbox).map_err(unreadable)? {
                 let frame: Vec<u8> = self.inbox.drain(..end).collect();
                 if kind != Some(protocol::Kind::Reply) {
                     continue;

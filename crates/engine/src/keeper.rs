@@ -448,7 +448,12 @@ impl Keeper {
             match client.next_frame() {
                 Ok(Some((kind, payload))) => self.handle(key, kind, &payload),
                 Ok(None) => break,
-                Err(_) => return self.drop_client(key),
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::Unsupported {
+                        self.refuse_newer(key, error);
+                    }
+                    return self.drop_client(key);
+                }
             }
         }
         self.flush_client(key);

@@ -6,6 +6,9 @@
 //! Requests, replies and exits are JSON, streams are bytes. Unknown JSON fields are ignored and an unknown request is
 //! answered with a failure, so that a binary speaks with keepers of the version before its own and after. A caller may
 //! send one request that subscribes it (`start`, `attach`, `exec`, `wait`), then streams, resizes and signals.
+//!
+//! A frame carries the lowest version that can express it: what an older side would take for something else has a newer
+//! one, and is refused there as a whole. What it may ignore, such as a new field, needs none.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -23,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::attach::AttachOptions;
 use crate::exec::ExecRequest;
 
-/// The version that this binary sends.
+/// The newest version that this binary understands.
 pub const VERSION: u8 = 1;
 /// Bytes before each payload.
 pub const HEADER: usize = 8;
@@ -64,6 +67,19 @@ impl Kind {
         }
     }
 
+    /// The version that it came with.
+    fn since(self) -> u8 {
+        match self {
+            Kind::Request
+            | Kind::Stdin
+            | Kind::StdinEnd
+            | Kind::Reply
+            | Kind::Stdout
+            | Kind::Stderr
+            | Kind::Exit => 1,
+        }
+    }
+
     fn from_code(code: u8) -> Option<Self> {
         [Kind::Request, Kind::Stdin, Kind::StdinEnd, Kind::Reply, Kind::Stdout, Kind::Stderr, Kind::Exit]
             .into_iter()
@@ -71,10 +87,15 @@ impl Kind {
     }
 }
 
+/// A frame that only a newer binary understands.
+#[derive(Debug, thiserror::Error)]
+#[error("the other side speaks version {0} of the protocol, and this one up to {VERSION}")]
+pub struct Newer(pub u8);
+
 /// The header of a payload of `length` bytes.
 pub fn header(kind: Kind, length: usize) -> [u8; HEADER] {
     let length = u32::try_from(length).expect("payloads are below 16 MiB").to_le_bytes();
-    [kind.code(), VERSION, 0, 0, length[0], length[1], length[2], length[3]]
+    [kind.code(), kind.since(), 0, 0, length[0], length[1], length[2], length[3]]
 }
 
 /// Appends a whole frame to `buffer`.
@@ -94,8 +115,15 @@ pub fn push_json<T: Serialize>(buffer: &mut Vec<u8>, kind: Kind, value: &T) {
 
 /// The first frame of `buffer`: its kind (`None`: unknown to us) and where its payload ends.
 /// `Ok(None)`: more bytes are needed.
+///
+/// One of a newer version is [`io::ErrorKind::Unsupported`], by [`Newer`]: what it means can't be known.
 pub fn peek(buffer: &[u8]) -> io::Result<Option<(Option<Kind>, usize)>> {
     let Some(length) = length_of(buffer) else { return Ok(None) };
+    if let [_, version, ..] = buffer
+        && *version > VERSION
+    {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, Newer(*version)));
+    }
     if length > PAYLOAD_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is longer than 16 MiB"));
     }
@@ -500,6 +528,40 @@ mod tests {
     #[test]
     fn a_frame_that_is_too_long_is_refused_before_it_is_read() {
         assert!(peek(&[1, 1, 0, 0, 0xff, 0xff, 0xff, 0xff]).is_err());
+    }
+
+    /// Whole frames of version 1, frozen: what is said today is said in the same bytes.
+    #[test]
+    fn what_version_1_can_express_is_said_in_version_1() {
+        let check = |bytes: &[u8], frozen: &[u8]| assert_eq!(bytes, frozen, "{bytes:?}");
+        let framed = |kind: Kind, payload: &[u8]| {
+            let mut frame = Vec::new();
+            push(&mut frame, kind, payload);
+            frame
+        };
+        check(&framed(Kind::Stdin, b"ab"), b"\x02\x01\0\0\x02\0\0\0ab");
+        check(&framed(Kind::StdinEnd, b""), b"\x03\x01\0\0\0\0\0\0");
+        check(&framed(Kind::Stdout, b"c"), b"\x11\x01\0\0\x01\0\0\0c");
+        check(&framed(Kind::Stderr, b""), b"\x12\x01\0\0\0\0\0\0");
+        let mut frame = Vec::new();
+        push_json(&mut frame, Kind::Request, &Request::Kill { signal: 9 });
+        check(&frame, b"\x01\x01\0\0\x18\0\0\0{\"op\":\"kill\",\"signal\":9}");
+        frame.clear();
+        push_json(&mut frame, Kind::Exit, &Exit { code: 3, oom_killed: false });
+        check(&frame, b"\x13\x01\0\0\x1d\0\0\0{\"code\":3,\"oom_killed\":false}");
+    }
+
+    /// As if this were the binary before the next version.
+    #[test]
+    fn a_frame_of_the_next_version_is_refused() {
+        let frame = |version: u8| [1, version, 0, 0, 2, 0, 0, 0, b'{', b'}'];
+        assert_eq!(peek(&frame(VERSION)).unwrap(), Some((Some(Kind::Request), HEADER + 2)));
+        // As soon as the header is there.
+        for length in HEADER..HEADER + 2 {
+            let error = peek(&frame(VERSION + 1)[..length]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+            assert!(error.to_string().contains("version 2"), "{error}");
+        }
     }
 
     /// The bytes of version 1, frozen: a keeper that was started by an old binary says and understands these.

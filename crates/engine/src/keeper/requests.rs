@@ -27,6 +27,9 @@ pub(super) enum Refused {
     /// Every exec costs the keeper descriptors.
     #[error("{EXECS_MAX} processes were started in the container and have not ended")]
     TooMany,
+    /// A frame of a newer version, of which nothing is known.
+    #[error("the container's keeper is of an older version")]
+    Newer(#[source] std::io::Error),
     /// The container ended.
     #[error("the container is not running")]
     Ended,
@@ -63,7 +66,7 @@ impl Refused {
     fn reply(&self) -> Reply {
         use corten_model::Kind as K;
         let (kind, code, hint) = match self {
-            Refused::Unknown(_) => {
+            Refused::Unknown(_) | Refused::Newer(_) => {
                 (K::Unsupported, 125, Some("its keeper is of another version: restart it".into()))
             }
             Refused::Ended | Refused::Restarting => (K::Conflict, 125, None),
@@ -100,6 +103,12 @@ impl Keeper {
             // A newer caller's frame that we don't know.
             _ => self.reply(key, Err(Refused::Unknown(None))),
         }
+    }
+
+    /// Says that a caller's newer words aren't understood; what follows them isn't either.
+    pub(super) fn refuse_newer(&mut self, key: Key, error: std::io::Error) {
+        self.reply(key, Err(Refused::Newer(error)));
+        self.flush_client(key);
     }
 
     fn reply(&mut self, key: Key, result: Result<Option<Reply>, Refused>) {
@@ -313,6 +322,7 @@ impl Keeper {
             cgroup: &self.prepared.cgroup,
             stdio,
             seccomp: filter.as_ref(),
+            trace: None,
         })?;
         let (process, started) = start::into_process(started, ours, exec).map_err(Refused::Streams)?;
         let process = self.processes.insert(process);
