@@ -44,6 +44,8 @@ pub struct ExecLaunch<'a> {
     pub stdio: Stdio,
     /// Its system call filter.
     pub seccomp: Option<&'a seccomp::Filter>,
+    /// Is told each stage as it is reached, in the process that enters.
+    pub trace: Option<&'a dyn Fn(&'static str)>,
 }
 
 /// Starts a process in a running container. Returns when it has become its program, or nothing of it is left.
@@ -80,7 +82,7 @@ pub fn exec(launch: ExecLaunch<'_>) -> Result<Started, StartError> {
             seccomp: launch.seccomp,
             reaper: false,
             channel,
-            trace: None,
+            trace: launch.trace,
         })
     };
     let roles = Roles { join: Some(join), main };
@@ -122,7 +124,11 @@ fn enter(
     own_oom_score(launch.process, launch.rootless, channel)?;
     hide()?;
     rustix::thread::move_into_thread_name_spaces(launch.pidfd, namespaces)
-        .map_err(at(Step::Join, launch.pid.to_string()))
+        .map_err(at(Step::Join, launch.pid.to_string()))?;
+    if let Some(trace) = launch.trace {
+        trace("exec: entered");
+    }
+    Ok(())
 }
 
 /// Refuses a container that has ended, or whose pid is of another process by now.

@@ -84,6 +84,7 @@ impl<'a> Init<'a> {
     fn step(&mut self, step: ChildStep) -> Result<(), Failure> {
         // Where tests play races: what is about to be protected can be swapped here.
         match step {
+            ChildStep::Sysctls => self.stamp("child: sysctls"),
             ChildStep::Mask => self.stamp("child: masks"),
             ChildStep::Console => self.stamp("child: console"),
             _ => {}

@@ -97,6 +97,10 @@ impl Init<'_> {
         let stat = rustix::fs::fstat(&top.mount).map_err(at(Step::Attach, &planned.target))?;
         let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let target = target(self.root()?, planned, is_dir)?;
+        if !planned.plain_target {
+            // Where tests play races: what was found can be moved away here.
+            self.stamp("child: target");
+        }
         let attached = match mount::attach(top.mount.as_fd(), target.as_fd()) {
             // A tree that was cloned in another mount namespace takes no mounts while it is detached; only one
             // that was made anew does.

@@ -231,7 +231,23 @@ fn passwd_that_hangs() {
         fs::remove_file(&passwd).unwrap();
     }
     mkfifoat(rustix::fs::CWD, &passwd, Mode::from_raw_mode(0o666)).unwrap();
-    assert_eq!(step(&world.error()), Some(Step::User));
+    let is_refused = |world: &mut World, what: &str| {
+        let error = world.error();
+        assert_eq!(step(&error), Some(Step::User), "{what}: {error}");
+        // Not that it was read, and had no such user.
+        assert!(error.to_string().ends_with("it is not a regular file"), "{what}: {error}");
+    };
+    is_refused(&mut world, "a pipe");
+    // One that somebody writes to has the user, and would be read.
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let pipe = rustix::fs::open(&passwd, flags, Mode::empty()).unwrap();
+    rustix::io::write(&pipe, b"web:x:33:33:web:/:/bin/sh\n").unwrap();
+    is_refused(&mut world, "a pipe with the user in it");
+    fs::remove_file(&passwd).unwrap();
+    let zero = rustix::fs::makedev(1, 5);
+    let device = rustix::fs::FileType::CharacterDevice;
+    rustix::fs::mknodat(rustix::fs::CWD, &passwd, device, Mode::from_raw_mode(0o666), zero).unwrap();
+    is_refused(&mut world, "a device");
 }
 
 /// CVE-2016-9962: root of the container can't look into a process that is entering it.

@@ -13,13 +13,14 @@ mod execs;
 mod measure;
 mod mounts;
 mod namespaces;
+mod races;
 mod world;
 
 /// A case: its name, and what it does in its own process.
 pub type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [basics::CASES, mounts::CASES, execs::CASES, namespaces::CASES, attacks::CASES].concat()
+    [basics::CASES, mounts::CASES, execs::CASES, namespaces::CASES, attacks::CASES, races::CASES].concat()
 }
 
 fn main() -> ExitCode {

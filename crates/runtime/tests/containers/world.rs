@@ -131,16 +131,13 @@ impl World {
     pub fn launch(&mut self, stdio: Stdio) -> Result<Started, StartError> {
         let root = self.root();
         let (directory, overlay) = (Directory(&root), Overlay(&root));
-        let trace = |stage: &'static str| {
-            if let Some((_, act)) = self.at.as_ref().filter(|(at, _)| *at == stage) {
-                act();
-            }
-        };
+        let join = std::mem::take(&mut self.join);
+        let trace = |stage: &'static str| self.come_to(stage);
         start(Launch {
             spec: &self.spec,
             rootless: self.rootless,
             rootfs: if self.overlay { &overlay } else { &directory },
-            join: std::mem::take(&mut self.join),
+            join,
             trees: Vec::new(),
             shm: None,
             cgroup: &self.cgroup,
@@ -151,6 +148,13 @@ impl World {
             trace: Some(&trace),
             meanwhile: None,
         })
+    }
+
+    /// Plays the part that belongs to a stage; in the process that comes to it.
+    fn come_to(&self, stage: &'static str) {
+        if let Some((_, act)) = self.at.as_ref().filter(|(at, _)| *at == stage) {
+            act();
+        }
     }
 
     /// Runs `sh -c script` to its end.
@@ -197,6 +201,7 @@ impl World {
             cgroup: &self.cgroup,
             stdio,
             seccomp: self.seccomp.as_ref(),
+            trace: Some(&|stage| self.come_to(stage)),
         })
     }
 }
