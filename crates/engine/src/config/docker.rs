@@ -214,13 +214,9 @@ fn between_commas(value: &Json) -> Option<Vec<String>> {
 
 /// Docker's mirrors are Docker Hub's.
 fn mirrors(value: &Json) -> Option<Vec<String>> {
+    let hub = corten_model::reference::DEFAULT_REGISTRY;
     let lines = list(value)?;
-    Some(
-        lines
-            .iter()
-            .map(|address| format!("{}={address}", corten_model::reference::DEFAULT_REGISTRY))
-            .collect(),
-    )
+    Some(lines.iter().map(|address| format!("{hub}={}", address.trim_end_matches('/'))).collect())
 }
 
 /// `{"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}}`.
