@@ -25,6 +25,9 @@ const QUIET_DEADLINE: Duration = Duration::from_secs(10);
 /// The ordinary user of the rootless runs.
 const USER: &str = "bench";
 
+/// Containers that one side starts before it is another's turn.
+const HERD_TURN: usize = 10;
+
 /// How much of everything.
 struct Size {
     rounds: Rounds,
@@ -37,7 +40,7 @@ struct Size {
 /// Runs all of it and prints the report.
 pub fn run(quick: bool) -> Outcome {
     let size = if quick {
-        Size { rounds: Rounds { warm_ups: 2, counted: 10 }, herds: 1, herd: 100, idle: 50, stopped: 1000 }
+        Size { rounds: Rounds { warm_ups: 2, counted: 25 }, herds: 1, herd: 100, idle: 50, stopped: 1000 }
     } else {
         Size { rounds: Rounds { warm_ups: 5, counted: 60 }, herds: 3, herd: 100, idle: 200, stopped: 1000 }
     };
@@ -140,17 +143,7 @@ impl Bench {
     }
 
     fn execs(&self, report: &mut Report) -> Outcome {
-        self.ours.run(&[
-            "run",
-            "-d",
-            "--name",
-            "target",
-            "--network",
-            "none",
-            "busybox",
-            "sleep",
-            "10000",
-        ])?;
+        self.start_sleeping("target")?;
         let mut entrants: Vec<Entrant<'_>> =
             vec![("corten exec".into(), Box::new(|| self.ours.run(&["exec", "target", "true"])))];
         for crun in &self.cruns {
@@ -204,41 +197,38 @@ impl Bench {
         Ok(())
     }
 
+    /// Many starts one after the other. Who is compared takes turns every few of them: the machine's speed changes within
+    /// the time of a hundred.
     fn herds(&self, report: &mut Report) -> Outcome {
         let names: Vec<String> = (0..self.size.herd).map(|n| format!("herd{n}")).collect();
         let (mut ours, mut removals) = (Sample::default(), Sample::default());
         let mut theirs = vec![Sample::default(); self.cruns.len()];
         for _ in 0..self.size.herds {
-            let began = Instant::now();
-            for name in &names {
-                self.ours.run(&[
-                    "run",
-                    "-d",
-                    "--name",
-                    name,
-                    "--network",
-                    "none",
-                    "busybox",
-                    "sleep",
-                    "10000",
-                ])?;
+            let mut took = vec![Duration::ZERO; 1 + self.cruns.len()];
+            for (turn, names) in names.chunks(HERD_TURN).enumerate() {
+                let mut order: Vec<usize> = (0..took.len()).collect();
+                order.rotate_left(turn % took.len());
+                for index in order {
+                    let began = Instant::now();
+                    for name in names {
+                        match index.checked_sub(1) {
+                            None => self.start_sleeping(name)?,
+                            Some(crun) => self.cruns[crun].sleeping.start(name)?,
+                        }
+                    }
+                    took[index] += began.elapsed();
+                }
             }
-            ours.push(began.elapsed());
-            let words: Vec<&str> =
-                ["rm", "--force"].into_iter().chain(names.iter().map(String::as_str)).collect();
+            ours.push(took[0]);
+            for (sample, took) in theirs.iter_mut().zip(&took[1..]) {
+                sample.push(*took);
+            }
+            for crun in &self.cruns {
+                names.iter().try_for_each(|name| crun.sleeping.delete(name))?;
+            }
             let began = Instant::now();
-            self.ours.run(&words)?;
+            self.remove(&names)?;
             removals.push(began.elapsed());
-            for (crun, sample) in self.cruns.iter().zip(&mut theirs) {
-                let began = Instant::now();
-                for name in &names {
-                    crun.sleeping.start(name)?;
-                }
-                sample.push(began.elapsed());
-                for name in &names {
-                    crun.sleeping.delete(name)?;
-                }
-            }
         }
         let herd = self.size.herd;
         report.times(format!("{herd} × corten run -d"), &ours);
@@ -251,6 +241,17 @@ impl Bench {
         report.target(format!("{herd} starts"), ours.median() / 1000.0, 1.1, "s");
         report.target(format!("removal of {herd}"), removals.median() / 1000.0, 0.3, "s");
         Ok(())
+    }
+
+    /// A container of ours that stays.
+    fn start_sleeping(&self, name: &str) -> Outcome {
+        self.ours.run(&["run", "-d", "--name", name, "--network", "none", "busybox", "sleep", "10000"])
+    }
+
+    fn remove(&self, names: &[String]) -> Outcome {
+        let words: Vec<&str> =
+            ["rm", "--force"].into_iter().chain(names.iter().map(String::as_str)).collect();
+        self.ours.run(&words)
     }
 
     /// Waits until as many processes run as do now. What we do after an exit code is told must not slow the next one.
@@ -288,18 +289,7 @@ impl Bench {
 
     fn idle(&self, report: &mut Report) -> Outcome {
         for n in 0..self.size.idle {
-            let name = format!("idle{n}");
-            self.ours.run(&[
-                "run",
-                "-d",
-                "--name",
-                &name,
-                "--network",
-                "none",
-                "busybox",
-                "sleep",
-                "10000",
-            ])?;
+            self.start_sleeping(&format!("idle{n}"))?;
         }
         let keepers = self.ours.keepers()?;
         if keepers.len() != self.size.idle {
@@ -319,9 +309,7 @@ impl Bench {
         let most = 40.0 * self.size.idle as f64 / 200.0;
         report.target(format!("{} idle keepers (PSS)", self.size.idle), total / 1024.0, most, "MiB");
         for chunk in (0..self.size.idle).map(|n| format!("idle{n}")).collect::<Vec<_>>().chunks(100) {
-            let words: Vec<&str> =
-                ["rm", "--force"].into_iter().chain(chunk.iter().map(String::as_str)).collect();
-            self.ours.run(&words)?;
+            self.remove(chunk)?;
         }
         Ok(())
     }
