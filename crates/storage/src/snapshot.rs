@@ -63,10 +63,20 @@ impl Snapshot {
 
     /// The mounted overlay, attached nowhere. `userns` is the container's user namespace with its maps written.
     pub fn mount(&self, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Error> {
-        match self.mount_by(Way::Descriptors, userns) {
+        self.mount_sparing(userns, &mut Vec::new())
+    }
+
+    /// The same; mounts that it was made from go to `spare`: to drop one waits for an RCU grace period, which can be done
+    /// when nobody waits for the container any more.
+    pub fn mount_sparing(
+        &self,
+        userns: Option<BorrowedFd<'_>>,
+        spare: &mut Vec<OwnedFd>,
+    ) -> Result<OwnedFd, Error> {
+        match self.mount_with(Way::Descriptors, userns, spare) {
             // 6.13 and 6.15 brought what the first way needs; an older kernel says EINVAL to all of it.
             Err(first @ Error::Overlay { .. }) if overlay::is_too_old(&first) => {
-                self.mount_by(Way::Paths, userns).map_err(|_| first)
+                self.mount_with(Way::Paths, userns, spare).map_err(|_| first)
             }
             other => other,
         }
@@ -74,12 +84,21 @@ impl Snapshot {
 
     /// The same by one given way.
     pub fn mount_by(&self, way: Way, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Error> {
+        self.mount_with(way, userns, &mut Vec::new())
+    }
+
+    fn mount_with(
+        &self,
+        way: Way,
+        userns: Option<BorrowedFd<'_>>,
+        spare: &mut Vec<OwnedFd>,
+    ) -> Result<OwnedFd, Error> {
         if self.read_only && self.lowers.len() == 1 {
             return one_layer(&self.lowers[0], userns);
         }
         let dir = (!self.read_only).then_some(self.dir.as_path());
         let (volatile, rootless) = (self.volatile && !self.read_only, self.rootless);
-        Overlay { lowers: &self.lowers, dir, volatile, rootless, userns }.mount(way)
+        Overlay { lowers: &self.lowers, dir, volatile, rootless, userns }.mount(way, spare)
     }
 }
 

@@ -54,9 +54,15 @@ struct Parts {
 }
 
 impl Overlay<'_> {
-    pub fn mount(&self, way: Way) -> Result<OwnedFd, Error> {
+    /// The mounts that it was made from, which nobody needs any more, go to `spare`.
+    pub fn mount(&self, way: Way, spare: &mut Vec<OwnedFd>) -> Result<OwnedFd, Error> {
         match way {
-            Way::Descriptors => self.by_descriptors(&self.open()?),
+            Way::Descriptors => {
+                let parts = self.open()?;
+                let mounted = self.by_descriptors(&parts);
+                spare.extend(parts.clones.into_iter().map(|(clone, _)| clone));
+                mounted
+            }
             Way::Paths => mountns::with_private_mounts(|| self.by_paths(&self.open()?))
                 .map_err(|source| self.failed("make a mount namespace for", String::new(), source))?,
         }
