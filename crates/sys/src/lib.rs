@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod bpf;
+pub mod byte_lock;
 pub mod caps;
 pub mod cpu;
 pub mod fdpass;
