@@ -72,6 +72,12 @@ fn tells_the_truth(host: &Host, what: &str) {
 }
 
 #[test]
+fn the_client_is_killed_where_the_keeper_works_and_no_row_is_there() {
+    check("cli.planned", &[], &["true"], Victim::Stopped);
+    check("cli.planned", &["--rm"], &["sleep", "1000"], Victim::Everybody);
+}
+
+#[test]
 fn the_client_is_killed_where_it_has_created() {
     check("cli.created", &[], &["true"], Victim::Stopped);
     check("cli.created", &["--rm"], &["sleep", "1000"], Victim::Everybody);

@@ -40,11 +40,12 @@ const fn bounds(
 
 use Who::{App, Command as Cli, Keeper};
 
-const RUN: [Bounds; 14] = [
+const RUN: [Bounds; 15] = [
     bounds("store open", 0, (Cli, "unfolded\""), (Cli, "socketpair(")),
     bounds("keeper made", 0, (Cli, "clone("), (Cli, r#"\"op\":\"prepare\""#)),
     bounds("database open", 0, (Cli, "corten.db-wal\", O_RDWR"), (Cli, "/etc/subuid")),
-    bounds("container row", 0, (Cli, "pwrite64("), (Cli, r#"\"op\":\"start\""#)),
+    bounds("plan", 0, (Cli, r#"\"op\":\"start\""#), (Cli, "pwrite64(")),
+    bounds("container row", 0, (Cli, "pwrite64("), (Cli, r#"\"op\":\"go\""#)),
     bounds("keeper: cgroup, socket, pipes", 0, (Keeper, "listen("), (Keeper, "/upper\"")),
     bounds("keeper: writable layer", 0, (Keeper, "/work\""), (Keeper, "clone3(")),
     bounds("cloned", 0, (Keeper, "clone3("), (Keeper, "/uid_map\"")),

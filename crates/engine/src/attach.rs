@@ -3,6 +3,7 @@
 pub mod detach_keys;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -150,11 +151,12 @@ impl Session {
 
     /// Reads once. `false`: the keeper is gone.
     fn receive(&mut self) -> Result<bool, Error> {
-        let mut buffer = [0; READ_BYTES];
-        match rustix::io::read(&self.socket, &mut buffer) {
-            Ok(0) | Err(Errno::CONNRESET) => Ok(false),
-            Ok(n) => {
-                self.inbox.extend_from_slice(&buffer[..n]);
+        // Not zeroed: to touch all of it would cost more than the few bytes that mostly come.
+        let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
+        match rustix::io::read(&self.socket, &mut buffer[..]) {
+            Ok(([], _)) | Err(Errno::CONNRESET) => Ok(false),
+            Ok((bytes, _)) => {
+                self.inbox.extend_from_slice(bytes);
                 Ok(true)
             }
             Err(Errno::INTR) => Ok(true),

@@ -136,6 +136,26 @@ pub(crate) fn doing<T>(what: &'static str, result: rusqlite::Result<T>) -> Resul
     result.map_err(|source| Error::Statement { what, source })
 }
 
+/// SQLite's lock on the index of the write-ahead log: whoever has the database open shares this byte of the index, and who
+/// opens it while nobody does reads the whole log to make the index anew.
+const INDEX_LOCK_BYTE: i64 = 128;
+
+/// Keeps the index of the write-ahead log for others while it lives.
+#[derive(Debug)]
+pub struct IndexKept {
+    _file: File,
+}
+
+impl IndexKept {
+    /// Keeps the index of the database below `data`, which somebody has open, for all who open it from now on. No SQL is
+    /// spoken, and a process that is forked may do this. `None`: it can't be kept; then they make it anew.
+    pub fn keep(data: &Path) -> Option<IndexKept> {
+        let file = File::options().read(true).write(true).open(data.join("corten.db-shm")).ok()?;
+        corten_sys::byte_lock::share(std::os::fd::AsFd::as_fd(&file), INDEX_LOCK_BYTE).ok()?.then_some(())?;
+        Some(IndexKept { _file: file })
+    }
+}
+
 /// An open database.
 pub struct Database {
     connection: Connection,
@@ -234,4 +254,36 @@ pub fn checkpoint(data: &Path, events_max: u32) -> Result<()> {
     database.write(|transaction| events::forget_old(transaction, events_max))?;
     doing("shorten the wait of a checkpoint", database.connection.busy_timeout(Duration::ZERO))?;
     doing("checkpoint", database.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    /// The log's two salts: with others than those of its frames, none of them counts.
+    const SALTS_AT: u64 = 16;
+
+    #[test]
+    fn who_opens_it_while_the_index_is_kept_reads_no_log() {
+        let check = |keeps: bool| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut database = Database::open(dir.path()).unwrap();
+            let kept = keeps.then(|| IndexKept::keep(dir.path()).unwrap());
+            let insert =
+                "INSERT INTO events (time_ns, kind, action, object, attributes) VALUES (1, '', '', '', '')";
+            database.write(|t| doing("insert", t.execute(insert, []))).unwrap();
+            checkpoint(dir.path()).unwrap();
+            database.write(|t| doing("insert", t.execute(insert, []))).unwrap();
+            drop(database);
+            let log = File::options().write(true).open(dir.path().join("corten.db-wal")).unwrap();
+            log.write_all_at(&[0; 8], SALTS_AT).unwrap();
+            let database = Database::open(dir.path()).unwrap();
+            let count = database.read().query_row("SELECT count(*) FROM events", [], |row| row.get(0));
+            drop(kept);
+            count.unwrap()
+        };
+        let (with, without): (i64, i64) = (check(true), check(false));
+        assert_eq!((with, without), (2, 1));
+    }
 }

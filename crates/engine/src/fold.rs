@@ -212,6 +212,7 @@ fn record(
 pub fn prepare_removal(database: &Database) {
     containers::prepare_removal(database.read());
     sandboxes::prepare_removal(database.read());
+    volumes::prepare_removal(database.read());
 }
 
 /// Removes a container's row, its sandbox if it was the last in it, and on demand its anonymous volumes' rows.

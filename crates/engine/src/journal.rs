@@ -216,7 +216,6 @@ impl Writer {
         let changes_state =
             !matches!(event, Event::Signalled { .. } | Event::ExecStarted { .. } | Event::ExecExited { .. });
         let is_end = matches!(event, Event::Exited { .. } | Event::GaveUp { .. });
-        let is_last = is_end && !matches!(event, Event::Exited { again: Some(_), .. });
         let mut line = encode(&Line { time_ns: now_ns(), event });
         if self.torn {
             line.insert(0, '\n');
@@ -228,11 +227,6 @@ impl Writer {
         self.file.write_all(line.as_bytes())?;
         self.torn = false;
         self.length += line.len() as u64;
-        if is_last {
-            // The rest of the room goes back; where it can't, it is a few blocks until the container is removed.
-            let _ = self.file.set_len(self.length);
-            self.reserved_to = self.length;
-        }
         self.unmarked += 1;
         if !changes_state && self.unmarked < UNMARKED_MAX && !self.places.followed.exists() {
             return Ok(());
@@ -240,6 +234,13 @@ impl Writer {
         self.unmarked = 0;
         File::create(&self.places.mark)?;
         Ok(())
+    }
+
+    /// Gives back the room behind the last line: nobody needs to wait for that.
+    pub fn end(&mut self) {
+        // Where it can't be given back, it is a few blocks until the container is removed.
+        let _ = self.file.set_len(self.length);
+        self.reserved_to = self.length;
     }
 }
 
@@ -268,7 +269,7 @@ pub fn read(places: &Places, offset: u64) -> io::Result<(Vec<Line>, u64)> {
         return Ok((Vec::new(), length));
     }
     file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from((length - offset).min(READ_MAX_BYTES)).unwrap_or(0));
     file.take(READ_MAX_BYTES).read_to_end(&mut bytes)?;
     let (lines, used) = decode(&bytes);
     Ok((lines, offset + used as u64))
@@ -485,6 +486,7 @@ mod tests {
             writer.append(exec()).unwrap();
         }
         writer.append(exited(1)).unwrap();
+        writer.end();
         let file = std::fs::metadata(&places.journal).unwrap();
         // What is left: the last block's rest, and the block in which ext4 may keep the list of a file's extents.
         assert!(room(&file) < 2 * 4096, "{} {}", file.blocks(), file.len());

@@ -36,6 +36,7 @@ use self::client::{Client, Incoming};
 use self::process::Process;
 use self::protocol::{Failure, Kind, Reply, Request};
 use self::slots::{Key, Slots};
+use crate::db::IndexKept;
 use crate::exec::Template;
 use crate::journal;
 use crate::logs::Stream;
@@ -140,6 +141,9 @@ struct Keeper {
     again: Option<Box<again::Again>>,
     /// Its health checks, if it has any.
     checks: Option<Box<checks::Checks>>,
+    /// Commands find the database's index as the one before left it. Taken while the command that made this keeper has
+    /// the database open.
+    _index: Option<IndexKept>,
 }
 
 /// The main function of the keeper's process: its caller's socket is the first descriptor that was passed.
@@ -180,11 +184,14 @@ fn run(socket: OwnedFd) -> io::Result<()> {
             stamps.mark("keeper: plan received");
             crate::steps::reached("keeper.received");
             let cell = std::cell::RefCell::new(&mut stamps);
-            let started = start::start(&mut prepared, &request, &|stage| cell.borrow_mut().mark(stage));
-            match started {
+            let stamp = |stage| cell.borrow_mut().mark(stage);
+            match start::start(&mut prepared, &request, Some(&socket), &stamp) {
                 Ok((process, started)) => begin(prepared, socket, request, process, started, stamps),
                 Err(e) => {
                     end::abandon(&prepared);
+                    if matches!(e, start::Error::Runtime(corten_runtime::StartError::Withdrawn(_))) {
+                        end::remove_directory(&prepared.request);
+                    }
                     answer(&socket, &Reply::Failed(Failure::new(&e, e.kind(), e.exit_code(), e.hint())))
                 }
             }
@@ -261,6 +268,7 @@ fn begin(
     stamps.mark("keeper: journalled");
     client.push_json(Kind::Reply, &Reply::Started { pid, ticks, warnings, stamps: stamps.0 });
     keeper.flush_client(caller);
+    keeper.prepared.spare.clear();
     keeper.serve()
 }
 
@@ -293,6 +301,7 @@ impl Keeper {
             None => start::open_journal(request)?,
         };
         let log = log::Log::new(log::path(&dir, &request.id), options.log);
+        let index = IndexKept::keep(&request.data);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         if let Some(listener) = &prepared.listener {
             epoll::add(&epoll, listener, Source::Listener.data(), EventFlags::IN)?;
@@ -323,6 +332,7 @@ impl Keeper {
             deaf: false,
             again: None,
             checks: None,
+            _index: index,
         };
         if let Some(watch) = options.watch {
             keeper.watch_over(*watch);

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 static STOP_AT: OnceLock<String> = OnceLock::new();
 
 /// Every step's name, in the order of one `run`, then those of other commands. Those of the store are its own.
-pub const STEPS: [&str; 18] = [
+pub const STEPS: [&str; 19] = [
+    "cli.planned",
     "cli.created",
     "keeper.prepared",
     "keeper.received",

@@ -29,11 +29,11 @@ pub fn insert_container(database: &mut Database, byte: u8, auto_remove: bool) ->
         let insert = "INSERT INTO images (id, manifest, config, layers, size_bytes, high_ids, created_ns)
             VALUES (?1, ?1, '{}', '[]', 0, 0, 0)";
         crate::db::doing("insert an image", t.execute(insert, [image.as_str()]))?;
-        sandboxes::insert(t, &sandbox, 1)?;
-        assert!(containers::insert(t, &container)?);
         let pool = sandboxes::Pool { range: sandboxes::POOL, taken: Vec::new() };
-        sandboxes::take_range(t, &sandbox, 1, &pool, |_| Ok::<_, crate::Error>(true))?.unwrap();
-        Ok(containers::set_wanted(t, &id, true)?)
+        let found = sandboxes::find_range(t, &sandbox, 1, &pool, |_| Ok::<_, crate::Error>(Some(())))?;
+        sandboxes::insert(t, &sandbox, found.map(|(range, ())| range), 1)?;
+        assert!(containers::insert(t, &container, true)?);
+        Ok(())
     });
     inserted.unwrap();
     id

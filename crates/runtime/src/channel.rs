@@ -31,6 +31,8 @@ pub enum Word {
     Cgroup,
     /// Sync 2: everything was sent.
     Go,
+    /// The program may run.
+    Run,
     /// The joining process made the child: pid, and pidfd.
     Born,
     /// Something was left out, in words.
@@ -43,12 +45,13 @@ pub enum Word {
     Failed,
 }
 
-const WORDS: [Word; 10] = [
+const WORDS: [Word; 11] = [
     Word::Maps,
     Word::Root,
     Word::Pieces,
     Word::Cgroup,
     Word::Go,
+    Word::Run,
     Word::Born,
     Word::Warning,
     Word::Terminal,

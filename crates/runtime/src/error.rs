@@ -47,6 +47,9 @@ pub enum StartError {
         /// What it said.
         said: String,
     },
+    /// Whoever wanted the start doesn't any more.
+    #[error("the start was withdrawn")]
+    Withdrawn(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The first process ended before it became the program, without a word.
     #[error("the container's first process was killed while it started")]
     Died,
@@ -92,6 +95,7 @@ impl StartError {
         match self {
             StartError::Spec(_) => Kind::Invalid,
             StartError::RootFs(_) | StartError::Died => Kind::Internal,
+            StartError::Withdrawn(_) => Kind::Cancelled,
             StartError::Cgroup { source, .. } => source.kind(),
             StartError::MapHelper { .. } => Kind::Denied,
             StartError::NotRunning { .. } | StartError::Paused { .. } => Kind::Conflict,

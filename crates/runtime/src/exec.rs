@@ -81,6 +81,7 @@ pub fn exec(launch: ExecLaunch<'_>) -> Result<Started, StartError> {
             terminal: None,
             seccomp: launch.seccomp,
             reaper: false,
+            awaits_consent: false,
             channel,
             trace: launch.trace,
         })

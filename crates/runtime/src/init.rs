@@ -59,6 +59,7 @@ pub fn run(init: &mut Init<'_>) -> Result<Infallible, Failure> {
         terminal: init.terminal.take(),
         seccomp: launch.seccomp,
         reaper: launch.init,
+        awaits_consent: launch.consent.is_some(),
         channel: init.channel,
         trace: launch.trace,
     })

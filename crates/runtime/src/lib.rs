@@ -44,5 +44,5 @@ pub use shm::{PATH as SHM_PATH, shm_of};
 pub use spec::NsKind;
 pub use start::binds::unescape as unescape_mountinfo;
 pub use start::maps::write as write_id_maps;
-pub use start::{External, Join, Launch, Rootfs, Started, Stdio, start};
+pub use start::{External, Join, Launch, Rootfs, Started, Stdio, Withdrawn, start};
 pub use step::Step;

@@ -6,7 +6,8 @@
 //! clone (through a joining process) ───────▶ prepare; own network namespace, loopback
 //! id maps ───────────── sync 1: maps ──────▶ become root of the user namespace; make file systems, detached
 //! root, /dev, binds, cgroup ─ sync 2: fds ─▶ cgroup; attach everything; mask; pivot
-//!         ◀──── sync 3: terminal, warnings ─ user, terminal, ids, capabilities, seccomp
+//!         ◀──── sync 3: terminal, warnings ─ user, terminal, ids
+//! consent ────────────── run, if awaited ──▶ capabilities, seccomp
 //!         ◀──── sync 4: end of the channel ─ execve
 //! ```
 //! The order of the child's steps is measured and argued: what may run while the parent works comes first, and

@@ -44,6 +44,8 @@ pub struct Ending<'a> {
     pub seccomp: Option<&'a seccomp::Filter>,
     /// It stays as a reaper, and the program is its child.
     pub reaper: bool,
+    /// The parent says when the program may run.
+    pub awaits_consent: bool,
     /// Where the parent listens.
     pub channel: &'a Channel,
     /// Is told each stage.
@@ -94,6 +96,10 @@ pub fn become_program(mut ending: Ending<'_>) -> Result<Infallible, Failure> {
     prctl::close_on_exec_from(FIRST_FD).map_err(at(Step::Stdio, "descriptors"))?;
     if let Some(trace) = ending.trace {
         trace("child: ready");
+    }
+    if ending.awaits_consent {
+        // Before the filter, which may forbid to hear.
+        ending.channel.expect(Word::Run)?;
     }
     ending.channel.send(Word::Ready, &[], &[])?;
     if ending.reaper {

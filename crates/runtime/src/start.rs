@@ -100,7 +100,12 @@ pub struct Launch<'a> {
     pub trace: Option<&'a dyn Fn(&'static str)>,
     /// Is called once while the child is on its way to its program and the parent would only wait for it.
     pub meanwhile: Option<&'a dyn Fn()>,
+    /// Is asked last of all: the child waits for it at the edge of its program, and an error ends the start.
+    pub consent: Option<&'a dyn Fn() -> Result<(), Withdrawn>>,
 }
+
+/// Whoever wanted the start doesn't any more, or can't be heard.
+pub type Withdrawn = Box<dyn std::error::Error + Send + Sync>;
 
 /// A process that became its program.
 #[derive(Debug)]
@@ -256,8 +261,7 @@ impl Parent<'_> {
         let steps = &self.plan.parent;
         for step in steps {
             if let Err(error) = self.step(*step) {
-                // A child that failed is often why: what it said is worth more than our EPIPE.
-                return Err(self.channel.last_failure().map_or(error, Into::into));
+                return Err(self.failure_of_child(error));
             }
             if matches!(step, ParentStep::Clone { .. }) && self.plan.in_userns && !self.plan.writes_maps {
                 self.enter_userns(pid)?;
@@ -266,10 +270,19 @@ impl Parent<'_> {
         if let Some(meanwhile) = self.launch.meanwhile {
             meanwhile();
         }
+        if let Some(consent) = self.launch.consent {
+            consent().map_err(StartError::Withdrawn)?;
+            self.channel.send(Word::Run, &[], &[]).map_err(|failure| self.failure_of_child(failure))?;
+        }
         let (terminal, mut warnings) = await_exec(&self.channel)?;
         stamp(self.launch, "started");
         self.warnings.append(&mut warnings);
         Ok((terminal, self.warnings))
+    }
+
+    /// A child that failed is often why: what it said is worth more than our EPIPE.
+    fn failure_of_child(&self, ours: impl Into<StartError>) -> StartError {
+        self.channel.last_failure().map_or_else(|| ours.into(), Into::into)
     }
 
     fn step(&mut self, step: ParentStep) -> Result<(), StartError> {

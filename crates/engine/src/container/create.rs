@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use corten_model::container::{ContainerConfig, MoreConfig};
 use corten_model::health::HealthConfig;
 use corten_model::namespace::{IpcMode, NetworkMode, PidMode, UtsMode};
 use corten_model::restart::RestartPolicy;
 use corten_model::security::SecurityOpt;
-use corten_model::{ContainerId, Invalid, Name, SandboxId, VolumeId, power};
+use corten_model::{ContainerId, Digest, Invalid, Name, SandboxId, VolumeId, power};
 
 use super::{CreateRequest, Created, defaults, logging, mounts, names, spec};
 use crate::db::containers::{self, Container, State};
@@ -109,7 +110,11 @@ pub fn create(engine: &mut Engine, request: CreateRequest) -> Result<Created> {
     let image_name = request.image.clone();
     let mut checked = check(request).doing("create a container of", &image_name)?;
     complete(engine, &mut checked).doing("create a container of", &image_name)?;
-    let (container, _) = insert(engine, checked, None).doing("create a container of", &image_name)?;
+    let drafted = draft(engine, checked, None).and_then(|mut draft| {
+        write(engine, &mut draft)?;
+        Ok(draft.container)
+    });
+    let container = drafted.doing("create a container of", &image_name)?;
     Ok(Created { id: container.id, name: container.name, warnings: Vec::new() })
 }
 
@@ -119,13 +124,32 @@ pub(super) fn complete(engine: &mut Engine, checked: &mut Checked) -> Result<()>
     Ok(())
 }
 
-/// Makes the rows. With `starting`, the id under which a keeper waits for it already, the sandbox gets its ids in the
-/// same transaction.
-pub(super) fn insert(
-    engine: &mut Engine,
-    checked: Checked,
-    starting: Option<ContainerId>,
-) -> Result<(Container, Image)> {
+/// A container that is about to be made: everything is looked up, nothing is written.
+pub(super) struct Draft {
+    pub container: Container,
+    pub image: Image,
+    /// The host ids of its own sandbox, if it is started.
+    pub range: Option<(u32, u32)>,
+    own_sandbox: bool,
+    typed_name: bool,
+    /// Where its id is written.
+    id_file: Option<Arc<File>>,
+    volumes: Vec<mounts::Wanted>,
+    /// Images that are mounted, and where.
+    mounted_images: Vec<(Digest, String)>,
+    starts: bool,
+}
+
+impl Draft {
+    /// Whether its plan needs no row but the image's: then a keeper may work on it while the rows are written.
+    pub fn stands_alone(&self) -> bool {
+        self.own_sandbox && self.volumes.is_empty() && self.mounted_images.is_empty()
+    }
+}
+
+/// Looks up what the rows need. With `starting`, the id under which a keeper waits for it already, a sandbox of its own
+/// gets its host ids.
+pub(super) fn draft(engine: &mut Engine, checked: Checked, starting: Option<ContainerId>) -> Result<Draft> {
     let Checked { mut request, host_userns, powers } = checked;
     let image = image::for_container(engine, &request.image, request.platform.as_ref())?;
     mounts::inherit(engine, &mut request.config)?;
@@ -133,9 +157,8 @@ pub(super) fn insert(
     if command.is_empty() {
         return Err(Error::NoCommand(request.image));
     }
-    let is_starting = starting.is_some();
+    let starts = starting.is_some();
     let id = starting.map_or_else(|| random_id().map(ContainerId::from_bytes), Ok)?;
-    let now = journal::now_ns();
     let sandbox = sandbox_of(engine, &request.config)?;
     let own_sandbox = sandbox.is_none();
     let container = Container {
@@ -148,51 +171,63 @@ pub(super) fn insert(
         host_powers: powers.iter().map(power::Power::asked_by).collect(),
         config: request.config,
         state: State::created(),
-        created_ns: now,
+        created_ns: journal::now_ns(),
         journal_offset: 0,
     };
     let volumes = mounts::wanted_volumes(engine, &container.config, &image)?;
     let mounted_images = mounts::wanted_images(engine, &container.config)?;
-    let needs_ids = is_starting && !host_userns && !engine.is_rootless();
-    let pool = if needs_ids { Some(crate::ids::pool(engine)?) } else { None };
-    let typed_name = request.name.is_some();
+    let range = match starts && own_sandbox && !host_userns {
+        true => super::start::take_ids(engine, &container, &image)?,
+        false => None,
+    };
+    Ok(Draft {
+        container,
+        image,
+        range,
+        own_sandbox,
+        typed_name: request.name.is_some(),
+        id_file: request.id_file,
+        volumes,
+        mounted_images,
+        starts,
+    })
+}
+
+/// Writes the rows, in one transaction. The container may get another name than the draft had, unless it was typed.
+pub(super) fn write(engine: &mut Engine, draft: &mut Draft) -> Result<()> {
     // Bytes before rows; what has no row in the end goes again.
-    let has_new = volumes.iter().any(|wanted| wanted.is_new);
-    let _writing = if has_new || volumes.iter().any(|wanted| wanted.copies) {
+    let has_new = draft.volumes.iter().any(|wanted| wanted.is_new);
+    let _writing = if has_new || draft.volumes.iter().any(|wanted| wanted.copies) {
         Some(engine.store().writing()?)
     } else {
         None
     };
-    mounts::make_data(engine, &image, &volumes)?;
+    mounts::make_data(engine, &draft.image, &draft.volumes)?;
+    let pool = match draft.starts && !draft.own_sandbox {
+        true => super::start::pool(engine, &draft.container)?,
+        false => None,
+    };
     let mut superfluous = Vec::new();
-    let made = engine.database()?.write(|transaction| -> Result<(Container, Claim)> {
-        check_still_there(transaction, &container, own_sandbox)?;
-        if own_sandbox {
-            sandboxes::insert(transaction, &container.sandbox, now)?;
+    let made = engine.database()?.write(|transaction| -> Result<Claim> {
+        let written = write_rows(transaction, draft, &mut superfluous);
+        if written.is_err() {
+            check_still_there(transaction, &draft.container, draft.own_sandbox)?;
         }
-        let container = insert_named(transaction, container, typed_name)?;
-        for wanted in &volumes {
-            let id = volume_row(transaction, &wanted.volume, &mut superfluous)?;
-            volumes::attach(transaction, &container.id, &id, &wanted.target)?;
+        written?;
+        match draft.starts && !draft.own_sandbox {
+            true => super::start::mark_wanted(transaction, &draft.container, &draft.image, pool.as_ref()),
+            false => Ok(Claim::default()),
         }
-        mounts::hold_images(transaction, &container, &mounted_images)?;
-        let ids_for = pool.as_ref().map(|pool| (&image, pool));
-        let claim = match is_starting {
-            true => super::start::mark_wanted(transaction, &container, ids_for)?,
-            false => Claim::default(),
-        };
-        events::of_container(transaction, now, "create", &container, &[])?;
-        Ok((container, claim))
     });
     if has_new && (made.is_err() || !superfluous.is_empty()) {
-        let new = volumes.iter().filter(|wanted| wanted.is_new).map(|wanted| &wanted.volume);
+        let new = draft.volumes.iter().filter(|wanted| wanted.is_new).map(|wanted| &wanted.volume);
         crate::volume::remove_data(engine, new.filter(|v| made.is_err() || superfluous.contains(&v.id)))?;
     }
     engine.timings().mark("container row");
-    let (container, claim) = made?;
-    tell_id(request.id_file.as_deref(), &container.id)?;
+    let claim = made?;
+    tell_id(draft.id_file.as_deref(), &draft.container.id)?;
     engine.hold_ids(claim);
-    Ok((container, image))
+    Ok(())
 }
 
 /// Writes the id where somebody waits for it.
@@ -201,7 +236,25 @@ fn tell_id(file: Option<&File>, id: &ContainerId) -> Result<()> {
     file.write_all(id.as_str().as_bytes()).on("write the container's id to", Path::new("--cidfile"))
 }
 
-/// What was looked up before the transaction may be gone; a foreign key would say no more than that one failed.
+fn write_rows(
+    connection: &rusqlite::Connection,
+    draft: &mut Draft,
+    superfluous: &mut Vec<VolumeId>,
+) -> Result<()> {
+    let now = draft.container.created_ns;
+    if draft.own_sandbox {
+        sandboxes::insert(connection, &draft.container.sandbox, draft.range, now)?;
+    }
+    insert_named(connection, draft)?;
+    for wanted in &draft.volumes {
+        let id = volume_row(connection, &wanted.volume, superfluous)?;
+        volumes::attach(connection, &draft.container.id, &id, &wanted.target)?;
+    }
+    mounts::hold_images(connection, &draft.container, &draft.mounted_images)?;
+    events::of_container(connection, now, "create", &draft.container, &[]).map_err(Into::into)
+}
+
+/// What was looked up before the transaction may be gone; a foreign key says no more than that one failed.
 fn check_still_there(
     connection: &rusqlite::Connection,
     container: &Container,
@@ -238,21 +291,18 @@ fn volume_row(
 }
 
 /// Inserts the row under its name, or under the next random one that is free.
-fn insert_named(
-    connection: &rusqlite::Connection,
-    mut container: Container,
-    typed: bool,
-) -> Result<Container> {
+fn insert_named(connection: &rusqlite::Connection, draft: &mut Draft) -> Result<()> {
     for attempt in 1..NAME_TRIES {
-        if containers::insert(connection, &container)? {
-            return Ok(container);
+        // What joins a sandbox is marked when that is put right.
+        if containers::insert(connection, &draft.container, draft.starts && draft.own_sandbox)? {
+            return Ok(());
         }
-        if typed {
+        if draft.typed_name {
             break;
         }
-        container.name = names::for_id(&container.id, attempt);
+        draft.container.name = names::for_id(&draft.container.id, attempt);
     }
-    Err(name_in_use(connection, &container.name)?)
+    Err(name_in_use(connection, &draft.container.name)?)
 }
 
 /// The error that tells who has the name.

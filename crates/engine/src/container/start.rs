@@ -13,7 +13,7 @@ use corten_model::restart::RestartPolicy;
 use corten_model::security::SecurityOpt;
 use corten_model::user::IdOrName;
 use corten_runtime::seccomp;
-use corten_runtime::spec::NsKind;
+use corten_runtime::spec::{Device, NsKind};
 use corten_storage::snapshot::Snapshot;
 use corten_storage::tree::Hands;
 
@@ -28,7 +28,8 @@ use crate::engine::random_id;
 use crate::error::{Doing, OnFile};
 use crate::ids::registry::{self, Claim};
 use crate::keeper::places;
-use crate::keeper::protocol::{Logging, Prepare, Reply, Request, Start, Watch};
+use crate::keeper::protocol::{Join, Logging, Prepare, Reply, Request, Start, Watch};
+use crate::volume::Data;
 use crate::{Engine, Error, Result, ids};
 
 /// The longest seccomp profile that is read.
@@ -36,7 +37,9 @@ const PROFILE_MAX_BYTES: u64 = 4 << 20;
 
 /// Makes a container and starts it. If the start fails, it stays as `Created` unless it is `--rm`.
 ///
-/// The keeper is spawned before the database is opened: it makes the cgroup while the image is looked up.
+/// The keeper is made before the database is opened: it makes the cgroup while the image is looked up. Then it is given
+/// the plan, if that needs no more than the image, and works on it while the rows are written: the container's program
+/// waits for them.
 pub fn run(engine: &mut Engine, request: CreateRequest, attach: Option<AttachOptions>) -> Result<Started> {
     let image_name = request.image.clone();
     let mut checked = create::check(request).doing("run", &image_name)?;
@@ -47,13 +50,38 @@ pub fn run(engine: &mut Engine, request: CreateRequest, attach: Option<AttachOpt
     let id = ContainerId::from_bytes(random_id()?);
     // What it makes ready goes again if no row comes to be: we hang up then, and so we do if we are killed.
     line.say(&prepare(engine, &id, &host_devices, false)).map_err(Error::from)?;
-    let (container, image) = create::insert(engine, checked, Some(id.clone())).doing("run", &image_name)?;
+    let mut draft = create::draft(engine, checked, Some(id.clone())).doing("run", &image_name)?;
+    let mut warnings = Vec::new();
+    let mut early = None;
+    if draft.stands_alone() {
+        let found = Found { range: draft.range, ..Found::default() };
+        let planned = Planned { container: &draft.container, image: &draft.image, awaits_rows: true };
+        let plan = plan(engine, planned, found, host_devices.nodes.clone(), attach, &mut warnings);
+        early = Some(plan.and_then(|start| Ok(line.say(&Request::Start(start))?)));
+        engine.timings().mark("plan");
+        crate::steps::reached("cli.planned");
+    }
+    let written = create::write(engine, &mut draft);
+    written.inspect_err(|_| engine.release_ids()).doing("run", &image_name)?;
     crate::steps::reached("cli.created");
-    let auto_remove = container.config.auto_remove;
-    let name = container.name.clone();
-    match launch(engine, container, &image, line, host_devices, attach) {
+    let (container, image) = (draft.container, draft.image);
+    let (auto_remove, name) = (container.config.auto_remove, container.name.clone());
+    let launched = match early {
+        Some(Err(error)) => Err(error),
+        Some(Ok(())) => {
+            let request = Request::Go { name: name.clone() };
+            launch(engine, &container, line, &request, attach, warnings)
+        }
+        None => look_up(engine, &container).and_then(|found| {
+            let planned = Planned { container: &container, image: &image, awaits_rows: false };
+            let start = plan(engine, planned, found, host_devices.nodes, attach, &mut warnings)?;
+            launch(engine, &container, line, &Request::Start(start), attach, warnings)
+        }),
+    };
+    match launched {
         Ok(started) => Ok(started),
         Err(error) => {
+            engine.release_ids();
             give_up(engine, &id, auto_remove)?;
             Err(error).doing("start container", name.as_str())
         }
@@ -113,11 +141,9 @@ fn start_stopped(
     let container = containers::by_id(engine.database()?.read(), &container.id)?.ok_or_else(gone)?;
     let image = images::by_id(engine.database()?.read(), &container.image_id)?;
     let image = image.ok_or_else(|| Error::NoSuch { what: "image", name: container.image.clone() })?;
-    let host_userns = corten_model::power::decide(&container.config)?.0;
-    let needs_ids = !host_userns && !engine.is_rootless();
-    let pool = if needs_ids { Some(ids::pool(engine)?) } else { None };
-    let ids_for = pool.as_ref().map(|pool| (&image, pool));
-    let claim = engine.database()?.write(|transaction| mark_wanted(transaction, &container, ids_for))?;
+    let pool = pool(engine, &container)?;
+    let mark = |transaction: &_| mark_wanted(transaction, &container, &image, pool.as_ref());
+    let claim = engine.database()?.write(|transaction| mark(transaction))?;
     engine.hold_ids(claim);
     if container.config.auto_remove {
         // It is restarted: a mount that promised to sync nothing is refused a second one of the same directory until
@@ -125,7 +151,29 @@ fn start_stopped(
         let work = engine.store().container_dir(&container.id).join("work/work");
         crate::inside::remove_trees(engine.is_rootless(), &[work], Hands::One)?;
     }
-    launch(engine, container, &image, line, host_devices, attach).map(Some)
+    let found = look_up(engine, &container)?;
+    let mut warnings = Vec::new();
+    let planned = Planned { container: &container, image: &image, awaits_rows: false };
+    let start = plan(engine, planned, found, host_devices.nodes, attach, &mut warnings)?;
+    launch(engine, &container, line, &Request::Start(start), attach, warnings).map(Some)
+}
+
+/// Where the host ids of a container come from; `None`: it gets none of its own.
+pub(super) fn pool(engine: &Engine, container: &Container) -> Result<Option<sandboxes::Pool>> {
+    let host_userns = corten_model::power::decide(&container.config)?.0;
+    if host_userns || engine.is_rootless() { Ok(None) } else { ids::pool(engine).map(Some) }
+}
+
+/// Finds host ids for a container whose sandbox has no row yet. The claim on them is held until the keeper holds it.
+pub(super) fn take_ids(
+    engine: &mut Engine,
+    container: &Container,
+    image: &Image,
+) -> Result<Option<(u32, u32)>> {
+    let Some(pool) = pool(engine, container)? else { return Ok(None) };
+    let (range, claim) = find_ids(engine.database()?.read(), container, image, &pool)?;
+    engine.hold_ids(claim);
+    Ok(Some(range))
 }
 
 /// Notes that the container shall run, and gives its sandbox ids unless another container of it has them already. The
@@ -133,16 +181,27 @@ fn start_stopped(
 pub(super) fn mark_wanted(
     connection: &rusqlite::Connection,
     container: &Container,
-    ids_for: Option<(&Image, &sandboxes::Pool)>,
+    image: &Image,
+    pool: Option<&sandboxes::Pool>,
 ) -> Result<Claim> {
     // What a crash left in the row may be another store's by now.
     sandboxes::release_range(connection, &container.sandbox)?;
     containers::set_wanted(connection, &container.id, true)?;
-    let mut claim = Claim::default();
-    let Some((image, pool)) = ids_for else { return Ok(claim) };
+    let Some(pool) = pool else { return Ok(Claim::default()) };
     if sandboxes::range(connection, &container.sandbox)?.is_some() {
-        return Ok(claim);
+        return Ok(Claim::default());
     }
+    let (range, claim) = find_ids(connection, container, image, pool)?;
+    sandboxes::set_range(connection, &container.sandbox, range)?;
+    Ok(claim)
+}
+
+fn find_ids(
+    connection: &rusqlite::Connection,
+    container: &Container,
+    image: &Image,
+    pool: &sandboxes::Pool,
+) -> Result<((u32, u32), Claim)> {
     let high = high_ids(container, image);
     if high.len() > HIGH_IDS_MAX {
         let what = format!("an image with more than {HIGH_IDS_MAX} ids above 65,535");
@@ -150,16 +209,9 @@ pub(super) fn mark_wanted(
     }
     let ranges = if high.is_empty() { 1 } else { 2 };
     let registry = Path::new(registry::DIRECTORY);
-    let range = sandboxes::take_range(connection, &container.sandbox, ranges, pool, |ids| -> Result<bool> {
-        let taken = Claim::take(registry, ids).on("take host ids in", registry)?;
-        let is_ours = taken.is_some();
-        claim.add(taken.unwrap_or_default());
-        Ok(is_ours)
-    });
-    match range? {
-        Some(_) => Ok(claim),
-        None => Err(Error::NoIds(ranges * corten_model::idmap::DEFAULT_RANGE)),
-    }
+    let claim = |ids| Claim::take(registry, ids).on("take host ids in", registry);
+    let found = sandboxes::find_range(connection, &container.sandbox, ranges, pool, claim)?;
+    found.ok_or(Error::NoIds(ranges * corten_model::idmap::DEFAULT_RANGE))
 }
 
 /// The ids above 65,535 that the container needs: of its files, and the ones that were typed.
@@ -236,20 +288,16 @@ fn prepare(engine: &Engine, id: &ContainerId, host_devices: &devices::Resolved, 
     })
 }
 
-/// The conversation with the keeper, from the plan to the running process.
+/// The conversation with the keeper, from the last word that it waits for to the running process.
 fn launch(
     engine: &mut Engine,
-    container: Container,
-    image: &Image,
+    container: &Container,
     mut line: Line,
-    host_devices: devices::Resolved,
+    request: &Request,
     attach: Option<AttachOptions>,
+    mut warnings: Vec<String>,
 ) -> Result<Started> {
-    let roots = engine.roots().clone();
-    let mut warnings = Vec::new();
-    let request = plan(engine, &container, image, host_devices, attach, &mut warnings)?;
-    engine.timings().mark("plan");
-    let reply = line.ask(&Request::Start(request));
+    let reply = line.ask(request);
     // The keeper holds them now, or nobody needs them.
     engine.release_ids();
     let reply = reply?;
@@ -261,7 +309,7 @@ fn launch(
     crate::steps::reached("cli.started");
     warnings.extend(more);
     let session = attach.map(|_| {
-        let mut session = line.into_session(&roots.run, &container.id);
+        let mut session = line.into_session(&engine.roots().run, &container.id);
         session.settles = container.config.auto_remove;
         session
     });
@@ -269,28 +317,57 @@ fn launch(
         // The app takes longer to begin than this, and its end is told that much sooner.
         crate::fold::prepare_removal(engine.database()?);
     }
-    Ok(Started { id: container.id, session, warnings })
+    Ok(Started { id: container.id.clone(), session, warnings })
+}
+
+/// What a plan needs of other rows than the container's and the image's.
+#[derive(Default)]
+struct Found {
+    /// Namespaces of others.
+    join: Vec<Join>,
+    /// The host ids of its sandbox.
+    range: Option<(u32, u32)>,
+    /// Volumes: target and the data's path.
+    volumes: Vec<(String, Data)>,
+    /// Where images are mounted, and the layers of each.
+    images: (Vec<String>, Vec<Snapshot>),
+}
+
+fn look_up(engine: &mut Engine, container: &Container) -> Result<Found> {
+    let join = join::joins(engine, container)?;
+    let range = sandboxes::range(engine.database()?.read(), &container.sandbox)?;
+    let volumes = binds::volumes(engine, container)?;
+    let images = image_trees(engine, container)?;
+    Ok(Found { join, range, volumes, images })
+}
+
+/// What is planned.
+struct Planned<'a> {
+    container: &'a Container,
+    image: &'a Image,
+    /// Its rows are still to be written.
+    awaits_rows: bool,
 }
 
 /// Everything that the keeper needs to know.
 fn plan(
     engine: &mut Engine,
-    container: &Container,
-    image: &Image,
-    host_devices: devices::Resolved,
+    planned: Planned<'_>,
+    found: Found,
+    device_nodes: Vec<Device>,
     attach: Option<AttachOptions>,
     warnings: &mut Vec<String>,
 ) -> Result<Start> {
+    let Planned { container, image, awaits_rows } = planned;
     let config = &container.config;
     binds::check(&config.mounts)?;
     let log = logging_of(engine, container)?;
-    let join = join::joins(engine, container)?;
-    let map = id_map(engine, container, image, warnings)?;
-    let volumes = binds::volumes(engine, container)?;
-    let (images, trees) = image_trees(engine, container)?;
+    let map = id_map(engine, container, image, found.range, warnings)?;
+    let (images, trees) = found.images;
     let profile = profile(engine, config)?;
     let generated = places::directory(&engine.roots().run, &container.id);
-    let joined: Vec<NsKind> = join.iter().flat_map(|j| j.kinds.iter()).filter_map(|k| kind_of(k)).collect();
+    let joined: Vec<NsKind> =
+        found.join.iter().flat_map(|j| j.kinds.iter()).filter_map(|k| kind_of(k)).collect();
     let mut lowers = image::lowers_top_first(engine, image);
     if lowers.is_empty() {
         return Err(Error::Unsupported {
@@ -307,9 +384,9 @@ fn plan(
             command: &container.command,
             map: map.as_ref(),
             generated: &generated.to_string_lossy(),
-            volumes: &volumes,
+            volumes: &found.volumes,
             images: &images,
-            devices: host_devices.nodes,
+            devices: device_nodes,
             joined: &joined,
             size: attach.and_then(|a| a.size),
         })?,
@@ -322,7 +399,7 @@ fn plan(
             read_only: false,
         },
         trees,
-        join,
+        join: found.join,
         init: config.init == Some(true),
         open_stdin: config.open_stdin,
         seccomp: spec::seccomp(config, profile),
@@ -332,6 +409,7 @@ fn plan(
         name: Some(container.name.clone()),
         term_is_ours: spec::term_is_ours(config, &image.config.config),
         watch: watch(config, &image.config.config, 0),
+        awaits_rows,
     })
 }
 
@@ -376,7 +454,9 @@ pub(super) fn plan_anew(engine: &mut Engine, container: &Container) -> Result<St
     let image = images::by_id(engine.database()?.read(), &container.image_id)?;
     let image = image.ok_or_else(|| Error::NoSuch { what: "image", name: container.image.clone() })?;
     let host_devices = devices::resolve(&container.config)?;
-    plan(engine, container, &image, host_devices, None, &mut Vec::new())
+    let found = look_up(engine, container)?;
+    let planned = Planned { container, image: &image, awaits_rows: false };
+    plan(engine, planned, found, host_devices.nodes, None, &mut Vec::new())
 }
 
 /// What becomes of its output.
@@ -438,9 +518,10 @@ fn read_profile(path: &Path) -> Result<String> {
 
 /// The maps of the container's user namespace; `None` in the host's.
 fn id_map(
-    engine: &mut Engine,
+    engine: &Engine,
     container: &Container,
     image: &Image,
+    range: Option<(u32, u32)>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<IdMap>> {
     if engine.is_rootless() {
@@ -448,7 +529,6 @@ fn id_map(
         warnings.extend(warning);
         return Ok(Some(map));
     }
-    let range = sandboxes::range(engine.database()?.read(), &container.sandbox)?;
     if corten_model::power::decide(&container.config)?.0 {
         return Ok(None);
     }

@@ -159,10 +159,10 @@ fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("our own types are JSON")
 }
 
-/// Inserts a container. `false`: its name is in use.
-pub fn insert(connection: &Connection, container: &Container) -> Result<bool> {
+/// Inserts a container, which shall run or not. `false`: its name is in use.
+pub fn insert(connection: &Connection, container: &Container, wanted: bool) -> Result<bool> {
     let insert = "INSERT INTO containers (id, name, image, image_id, sandbox, config, command, host_powers, labels, mounts,
-        wanted, status, created_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'stopped', ?11, ?12)";
+        wanted, status, created_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     let values = params![
         container.id.as_str(),
         container.name.as_str(),
@@ -174,6 +174,7 @@ pub fn insert(connection: &Connection, container: &Container) -> Result<bool> {
         json(&container.host_powers),
         json(&container.config.labels),
         json(&mount_names(&container.config)),
+        wanted_word(wanted),
         container.state.status.as_str(),
         container.created_ns,
     ];
@@ -186,6 +187,10 @@ pub fn insert(connection: &Connection, container: &Container) -> Result<bool> {
         }
         Err(source) => Err(Error::Statement { what: "insert a container", source }),
     }
+}
+
+fn wanted_word(running: bool) -> &'static str {
+    if running { "running" } else { "stopped" }
 }
 
 /// What `ps` shows of the mounts: names of volumes, paths of the host.
@@ -422,9 +427,8 @@ pub fn set_journal_offset(connection: &Connection, id: &ContainerId, offset: u64
 
 /// Notes what is wanted of a container.
 pub fn set_wanted(connection: &Connection, id: &ContainerId, running: bool) -> Result<()> {
-    let wanted = if running { "running" } else { "stopped" };
     let update = "UPDATE containers SET wanted = ?2 WHERE id = ?1";
-    doing("write what is wanted", connection.execute(update, params![id.as_str(), wanted]))?;
+    doing("write what is wanted", connection.execute(update, params![id.as_str(), wanted_word(running)]))?;
     Ok(())
 }
 

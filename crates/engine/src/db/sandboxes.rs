@@ -21,10 +21,19 @@ pub struct Pool {
     pub taken: Vec<Range<u32>>,
 }
 
-/// Inserts a sandbox without ids.
-pub fn insert(connection: &Connection, id: &SandboxId, created_ns: i64) -> Result<()> {
-    let insert = "INSERT INTO sandboxes (id, created_ns) VALUES (?1, ?2)";
-    doing("insert a sandbox", connection.execute(insert, params![id.as_str(), created_ns]))?;
+/// Host ids, first and count, and the claim on them.
+pub type Claimed<C> = ((u32, u32), C);
+
+/// Inserts a sandbox, with the host ids that it has: first and count.
+pub fn insert(
+    connection: &Connection,
+    id: &SandboxId,
+    range: Option<(u32, u32)>,
+    created_ns: i64,
+) -> Result<()> {
+    let insert = "INSERT INTO sandboxes (id, uid_base, uid_count, created_ns) VALUES (?1, ?2, ?3, ?4)";
+    let values = params![id.as_str(), range.map(|r| r.0), range.map(|r| r.1), created_ns];
+    doing("insert a sandbox", connection.execute(insert, values))?;
     Ok(())
 }
 
@@ -42,18 +51,21 @@ pub fn range(connection: &Connection, id: &SandboxId) -> Result<Option<(u32, u32
     doing("read a sandbox's ids", found)
 }
 
-/// Gives the sandbox `ranges` × 65,536 host ids of the pool that no living sandbox has, and that `claim` takes: other
-/// stores have theirs out of the same pool. `None`: the pool is used up.
+/// Finds `ranges` × 65,536 host ids of the pool for the sandbox that no living one has, and that `claim` takes: other
+/// stores have theirs out of the same pool. First, count, and the claim; `None`: the pool is used up.
+///
+/// The rows are looked at with the claim in hand, so it needs no transaction: who claimed the same ids before holds
+/// them still, or has its row there.
 ///
 /// The search begins at a place drawn from the id, so that it ends at once while the pool is not nearly full, and
 /// ids of a container that ended are not the next one's.
-pub fn take_range<E: From<Error>>(
+pub fn find_range<C, E: From<Error>>(
     connection: &Connection,
     id: &SandboxId,
     ranges: u32,
     pool: &Pool,
-    mut claim: impl FnMut(Range<u32>) -> std::result::Result<bool, E>,
-) -> std::result::Result<Option<(u32, u32)>, E> {
+    mut claim: impl FnMut(Range<u32>) -> std::result::Result<Option<C>, E>,
+) -> std::result::Result<Option<Claimed<C>>, E> {
     let slots = pool.range.end.saturating_sub(pool.range.start) / DEFAULT_RANGE;
     let count = ranges * DEFAULT_RANGE;
     let start = u32::from_str_radix(&id.as_str()[..7], 16).expect("an id is hex") % slots.max(1);
@@ -63,15 +75,21 @@ pub fn take_range<E: From<Error>>(
         if pool.taken.iter().any(|t| t.start < end && base < t.end) {
             continue;
         }
+        let Some(claimed) = claim(base..end)? else { continue };
         let query = "SELECT 1 FROM sandboxes WHERE uid_base < ?1 AND uid_base + uid_count > ?2 LIMIT 1";
         let other = connection.query_row(query, params![end, base], |_| Ok(())).optional();
-        if doing("look for free ids", other)?.is_none() && claim(base..end)? {
-            let update = "UPDATE sandboxes SET uid_base = ?2, uid_count = ?3 WHERE id = ?1";
-            doing("take ids", connection.execute(update, params![id.as_str(), base, count]))?;
-            return Ok(Some((base, count)));
+        if doing("look for free ids", other)?.is_none() {
+            return Ok(Some(((base, count), claimed)));
         }
     }
     Ok(None)
+}
+
+/// Gives the sandbox these host ids.
+pub fn set_range(connection: &Connection, id: &SandboxId, (base, count): (u32, u32)) -> Result<()> {
+    let update = "UPDATE sandboxes SET uid_base = ?2, uid_count = ?3 WHERE id = ?1";
+    doing("take ids", connection.execute(update, params![id.as_str(), base, count]))?;
+    Ok(())
 }
 
 /// Gives the sandbox's ids back if none of its containers is alive any more.
@@ -115,11 +133,12 @@ mod tests {
         database
             .write(|t| -> Result<()> {
                 for id in &distinct {
-                    insert(t, id, 0)?;
+                    insert(t, id, None, 0)?;
                     let others = POOL.start..POOL.start + 10;
                     let pool = Pool { range: POOL, taken: vec![others] };
-                    let range = take_range(t, id, 2, &pool, |_| Ok::<_, Error>(true))?;
-                    let range = range.expect("there is room");
+                    let found = find_range(t, id, 2, &pool, |_| Ok::<_, Error>(Some(())))?;
+                    let (range, ()) = found.expect("there is room");
+                    set_range(t, id, range)?;
                     assert!(range.0 >= POOL.start + DEFAULT_RANGE, "subuid's range is left alone");
                     assert!(
                         seen.iter().all(|s| s.0 + s.1 <= range.0 || range.0 + range.1 <= s.0),
@@ -132,12 +151,11 @@ mod tests {
                 // Another store has the first one that is free here.
                 let mut asked = Vec::new();
                 let pool = Pool { range: POOL, taken: Vec::new() };
-                let range = take_range(t, &distinct[0], 2, &pool, |range| {
+                let found = find_range(t, &distinct[0], 2, &pool, |range| {
                     asked.push(range.start);
-                    Ok::<_, Error>(asked.len() > 1)
+                    Ok::<_, Error>((asked.len() > 1).then_some(()))
                 })?;
-                assert_eq!(range.map(|r| r.0), asked.get(1).copied());
-                assert_eq!(super::range(t, &distinct[0])?, range);
+                assert_eq!(found.map(|((base, _), ())| base), asked.last().copied());
                 Ok(())
             })
             .unwrap();

@@ -90,10 +90,8 @@ pub fn attach(
 
 /// The volumes of a container, with where each is mounted.
 pub fn of_container(connection: &Connection, container: &ContainerId) -> Result<Vec<(Volume, String)>> {
-    let query = format!(
-        "SELECT {COLUMNS}, target FROM volumes JOIN container_volumes ON volume = id WHERE container = ?1 ORDER BY target"
-    );
-    let mut statement = doing("list a container's volumes", connection.prepare_cached(&query))?;
+    let mut statement =
+        doing("list a container's volumes", connection.prepare_cached(&of_container_query()))?;
     let rows = statement.query_map([container.as_str()], |row| Ok((raw(row)?, row.get::<_, String>(6)?)));
     let mut volumes = Vec::new();
     for row in doing("list a container's volumes", rows)? {
@@ -101,6 +99,18 @@ pub fn of_container(connection: &Connection, container: &ContainerId) -> Result<
         volumes.push((parse(volume)?, target));
     }
     Ok(volumes)
+}
+
+fn of_container_query() -> String {
+    format!(
+        "SELECT {COLUMNS}, target FROM volumes JOIN container_volumes ON volume = id WHERE container = ?1 ORDER BY target"
+    )
+}
+
+/// Compiles what a container's removal needs.
+pub fn prepare_removal(connection: &Connection) {
+    // What is wrong with it is told when it runs.
+    drop(connection.prepare_cached(&of_container_query()));
 }
 
 /// Names of the containers that mount a volume.

@@ -112,6 +112,8 @@ impl Keeper {
     /// After the exit is journalled and reported: makes ready for the next start, and sets its time.
     pub(super) fn wait_for_next(&mut self, exit: Exit) {
         self.processes.remove(self.main);
+        // The next run mounts the same directories.
+        self.prepared.mounts = None;
         self.unstall_all();
         self.stopping = super::Stopping::default();
         self.pause = pause::Pause::default();
@@ -143,7 +145,7 @@ impl Keeper {
         // What the last run counted goes with its group; one that can't go is used once more.
         let _ = self.prepared.cgroup.remove();
         start::make_group(&mut self.prepared)?;
-        let (process, started) = start::start(&mut self.prepared, &plan, &|_| ())?;
+        let (process, started) = start::start(&mut self.prepared, &plan, None, &|_| ())?;
         if let Some(journal) = self.prepared.journal.take() {
             self.journal = journal;
         }
@@ -173,6 +175,7 @@ impl Keeper {
                 client.process = Some(self.main);
             }
         }
+        self.prepared.spare.clear();
         self.begin_checks();
         self.slim_at = Some(Instant::now() + SLIM_AFTER);
         Ok(())

@@ -4,6 +4,7 @@
 //! what it leaves, `system check` finds.
 
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use corten_model::state::Exit;
@@ -12,7 +13,7 @@ use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
-use super::protocol::Kind;
+use super::protocol::{Kind, Prepare};
 use super::slots::Key;
 use super::{Keeper, REAP_TIMEOUT, SETTLE_TIMEOUT, Source, places, start};
 use crate::Roots;
@@ -183,6 +184,9 @@ impl Keeper {
         self.ended = Some(exit);
         self.report(self.main, exit);
         crate::steps::reached("keeper.reported");
+        if !self.auto_remove || self.stopping.restarting {
+            self.journal.end();
+        }
         self.tear_down();
         crate::steps::reached("keeper.torn-down");
         self.settle_by = Some(Instant::now() + SETTLE_TIMEOUT);
@@ -206,6 +210,7 @@ impl Keeper {
     /// The cgroup and the run directory go; from here on nobody finds this keeper any more.
     fn tear_down(&mut self) {
         self.processes.remove(self.main);
+        self.prepared.mounts = None;
         let request = &self.prepared.request;
         if self.auto_remove {
             unname(&self.prepared);
@@ -227,20 +232,28 @@ impl Keeper {
     pub(super) fn leave(self) {
         let request = &self.prepared.request;
         if self.auto_remove {
-            let dir = request.data.join("containers").join(request.id.as_str());
             if self.settled {
-                // What stays of it has no row: `system check` finds it.
-                let _ = crate::inside::remove_trees(request.rootless, std::slice::from_ref(&dir), Hands::One);
+                remove_directory(request);
             }
             places::remove(&request.run, &request.id);
             // Nobody took its row away (`run -d`, or the command was killed), unless another command did meanwhile.
-            if !self.settled && dir.exists() {
+            if !self.settled && directory(request).exists() {
                 // If it can't be spawned, the next command does its work.
                 let roots = Roots { data: request.data.clone(), run: request.run.clone() };
                 let _ = janitor::spawn(Task::Fold, &roots, &Settings::without_files());
             }
         }
     }
+}
+
+fn directory(request: &Prepare) -> PathBuf {
+    request.data.join("containers").join(request.id.as_str())
+}
+
+/// Removes the bytes of a container that has no row.
+pub(super) fn remove_directory(request: &Prepare) {
+    // What stays of it `system check` finds.
+    let _ = crate::inside::remove_trees(request.rootless, &[directory(request)], Hands::One);
 }
 
 /// Takes back what was made ready.

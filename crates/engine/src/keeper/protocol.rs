@@ -184,6 +184,11 @@ pub enum Request {
     Prepare(Prepare),
     /// Start the container; the caller is subscribed to its streams and its end.
     Start(Start),
+    /// The rows of what is started are there: its program may run.
+    Go {
+        /// The container's name, which leads callers here.
+        name: Name,
+    },
     /// Take over a container whose keeper died; see [`Adopt`].
     Adopt(Adopt),
     /// Subscribe to the container's streams and its end.
@@ -303,6 +308,10 @@ pub struct Start {
     /// The container's name, which leads callers here.
     #[serde(default)]
     pub name: Option<Name>,
+    /// Its rows are being written: nothing of it runs before [`Request::Go`], which has its name; if the caller hangs up
+    /// instead, its directory goes again.
+    #[serde(default)]
+    pub awaits_rows: bool,
     /// `TERM` of the process's environment is what we give to terminals: an exec without one doesn't get it.
     #[serde(default)]
     pub term_is_ours: bool,

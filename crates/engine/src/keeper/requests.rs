@@ -185,7 +185,9 @@ impl Keeper {
                 self.settled = true;
                 Ok(None)
             }
-            Request::Prepare(_) | Request::Start(_) | Request::Adopt(_) => Err(Refused::Unknown(None)),
+            Request::Prepare(_) | Request::Start(_) | Request::Go { .. } | Request::Adopt(_) => {
+                Err(Refused::Unknown(None))
+            }
         }
     }
 

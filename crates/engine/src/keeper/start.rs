@@ -1,5 +1,6 @@
 //! How a keeper brings its container to life: what it can do before the image is known, then the start itself.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags};
 use super::names;
 use super::places::{self, Pipe};
 use super::process::Process;
-use super::protocol::{Join, Prepare, Seccomp, Start};
+use super::protocol::{Join, Prepare, Request, Seccomp, Start};
 use crate::ids::registry::{self, Claim};
 use crate::journal;
 
@@ -131,6 +132,11 @@ pub struct Prepared {
     ids: Claim,
     /// The name under which it stands in the run directory.
     pub name: Option<Name>,
+    /// Mounts that nobody needs any more, dropped when nobody waits.
+    pub spare: Vec<OwnedFd>,
+    /// The container's mounts: they are taken down when we let go of them, not by its first process before its end is
+    /// known.
+    pub mounts: Option<File>,
 }
 
 /// The cgroup path of a container, below what the host gives us.
@@ -178,7 +184,8 @@ pub fn prepare(request: Prepare) -> Result<Prepared, Error> {
         }
     };
     let (listener, journal, ids) = (Some(listener), None, Claim::default());
-    Ok(Prepared { request, _lock: lock, listener, host, cgroup, warnings, journal, ids, name: None })
+    let (name, spare, mounts) = (None, Vec::new(), None);
+    Ok(Prepared { request, _lock: lock, listener, host, cgroup, warnings, journal, ids, name, spare, mounts })
 }
 
 /// Puts the container's name into the run directory.
@@ -228,14 +235,18 @@ pub fn make_group(prepared: &mut Prepared) -> Result<(), Error> {
 }
 
 /// The container's root file system as the runtime asks for it.
-struct Layers<'a>(&'a Snapshot);
+struct Layers<'a> {
+    snapshot: &'a Snapshot,
+    /// What it was made from.
+    spare: &'a RefCell<Vec<OwnedFd>>,
+}
 
 impl corten_runtime::Rootfs for Layers<'_> {
     fn mount(
         &self,
         userns: Option<BorrowedFd<'_>>,
     ) -> Result<OwnedFd, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.0.mount(userns)?)
+        Ok(self.snapshot.mount_sparing(userns, &mut self.spare.borrow_mut())?)
     }
 }
 
@@ -337,10 +348,12 @@ pub fn open_journal(request: &Prepare) -> io::Result<journal::Writer> {
     journal::Writer::open(journal::Places::new(&dir, &request.run, &request.id))
 }
 
-/// Starts the container's first process.
+/// Starts the container's first process. If its rows are still being written, `caller` is heard before its program runs;
+/// without a caller they are there.
 pub fn start(
     prepared: &mut Prepared,
     request: &Start,
+    caller: Option<&OwnedFd>,
     stamp: &dyn Fn(&'static str),
 ) -> Result<(Process, corten_runtime::Started), Error> {
     let (run, id) = (&prepared.request.run, &prepared.request.id);
@@ -351,9 +364,6 @@ pub fn start(
     write_generated(prepared, request).map_err(in_run("write the generated files"))?;
     if request.watch.is_some() {
         super::again::keep_plan(&prepared.request, request).map_err(in_run("keep the plan"))?;
-    }
-    if prepared.name.is_none() {
-        prepared.name = known_as(&prepared.request, request.name.as_ref());
     }
     stamp("keeper: writable layer");
     if !prepared.request.rootless {
@@ -375,13 +385,24 @@ pub fn start(
     };
     // The caller's session, cron job or service may end and take its group along. It is left when the child, which was
     // born in it, has joined its own and nothing is to be done but to wait.
-    let left = std::cell::RefCell::new(None);
+    let left = RefCell::new(None);
     let leave = || drop(left.replace(Some(prepared.host.leave_for_keeper(prepared.cgroup.path()))));
-    let trees: Vec<Layers<'_>> = request.trees.iter().map(Layers).collect();
+    let name = RefCell::new(request.name.clone());
+    let consent = || match caller.map_or(Ok(None), super::receive)? {
+        Some(Request::Go { name: written }) => {
+            name.replace(Some(written));
+            Ok(())
+        }
+        _ => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+    };
+    let spare = RefCell::default();
+    let layers = |snapshot| Layers { snapshot, spare: &spare };
+    let root = layers(&request.snapshot);
+    let trees: Vec<Layers<'_>> = request.trees.iter().map(layers).collect();
     let started = corten_runtime::start(Launch {
         spec: &request.spec,
         rootless: prepared.request.rootless,
-        rootfs: &Layers(&request.snapshot),
+        rootfs: &root,
         trees: trees.iter().map(|tree| tree as &dyn corten_runtime::Rootfs).collect(),
         join: joined.namespaces,
         shm: joined.shm,
@@ -392,8 +413,14 @@ pub fn start(
         fallbacks: Fallbacks::default(),
         trace: Some(stamp),
         meanwhile: Some(&leave),
+        consent: (request.awaits_rows && caller.is_some()).then_some(&consent),
     })?;
     stamp("app runs");
+    if prepared.name.is_none() {
+        prepared.name = known_as(&prepared.request, name.into_inner().as_ref());
+    }
+    prepared.spare = spare.take();
+    prepared.mounts = File::open(format!("/proc/{}/ns/mnt", started.pid)).ok();
     // Counts only if this keeper is killed; then the next one's lock is late at worst.
     let _ = prepared.ids.note(started.pid, started.start_time_ticks);
     if let Some(error) = left.into_inner().and_then(Result::err) {

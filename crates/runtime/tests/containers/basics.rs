@@ -3,7 +3,7 @@
 use corten_model::capability::Capability;
 use corten_runtime::seccomp;
 use corten_runtime::spec::{ConsoleSize, Rlimit};
-use corten_runtime::{Stdio, Step};
+use corten_runtime::{StartError, Stdio, Step};
 
 use crate::Case;
 use crate::world::{World, collect, read_terminal, streams, wait};
@@ -23,7 +23,22 @@ pub const CASES: &[Case] = &[
     ("basics::the_reaper", the_reaper),
     ("basics::started_tells_the_truth", started_tells_the_truth),
     ("basics::signals_are_at_their_default", signals_are_at_their_default),
+    ("basics::the_program_runs_by_consent", the_program_runs_by_consent),
 ];
+
+fn the_program_runs_by_consent() {
+    let mut world = World::new();
+    world.consent = Some(&|| Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into()));
+    world.spec.process.args = ["sh", "-c", "touch /ran"].map(String::from).to_vec();
+    assert!(matches!(world.error(), StartError::Withdrawn(_)));
+    assert!(!world.root().join("ran").exists());
+    world.consent = Some(&|| Ok(()));
+    assert_eq!(world.run().unwrap().code, 0);
+    assert!(world.root().join("ran").exists());
+    // The first failure counts, wherever the other side is.
+    world.spec.process.args = vec!["nothing".into()];
+    assert_eq!(world.error().exit_code(), 127);
+}
 
 fn exit_codes_and_streams() {
     let mut world = World::new();

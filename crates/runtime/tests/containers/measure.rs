@@ -73,6 +73,7 @@ fn rounds(name: &str, world: &World, spec: &corten_runtime::spec::Spec) {
             fallbacks: world.fallbacks,
             trace: Some(&trace),
             meanwhile: None,
+            consent: None,
         })
         .unwrap();
         let time = begin.elapsed().as_micros();

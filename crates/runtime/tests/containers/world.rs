@@ -12,7 +12,9 @@ use corten_runtime::cgroup::{Cgroup, Host, Limits};
 use corten_runtime::spec::{
     Capabilities, IdMapping, Linux, Mount, Namespace, NsKind, Process, Root, Spec, User,
 };
-use corten_runtime::{ExecLaunch, Fallbacks, Join, Launch, Rootfs, StartError, Started, Stdio, exec, start};
+use corten_runtime::{
+    ExecLaunch, Fallbacks, Join, Launch, Rootfs, StartError, Started, Stdio, Withdrawn, exec, start,
+};
 use corten_sys::mount::{Attributes, clone_path, set_attributes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -39,6 +41,8 @@ pub struct World {
     pub join: Vec<Join>,
     /// What the child does when it comes to this stage: somebody else's part of a race.
     pub at: Option<Race>,
+    /// What is asked before the program runs.
+    pub consent: Option<&'static dyn Fn() -> Result<(), Withdrawn>>,
 }
 
 impl Drop for World {
@@ -113,6 +117,7 @@ impl World {
             seccomp: None,
             join: Vec::new(),
             at: None,
+            consent: None,
         }
     }
 
@@ -147,6 +152,7 @@ impl World {
             fallbacks: self.fallbacks,
             trace: Some(&trace),
             meanwhile: None,
+            consent: self.consent,
         })
     }
 
