@@ -268,6 +268,7 @@ fn begin(
     stamps.mark("keeper: journalled");
     client.push_json(Kind::Reply, &Reply::Started { pid, ticks, warnings, stamps: stamps.0 });
     keeper.flush_client(caller);
+    keeper.prepared.note_ids(pid, ticks);
     keeper.prepared.spare.clear();
     keeper.serve()
 }

@@ -21,6 +21,8 @@ use crate::keeper::open_process;
 pub const DIRECTORY: &str = "/run/corten-ids";
 /// Bytes of a file that are read.
 const READ_MAX: u64 = 64;
+/// Two numbers and a blank, filled up with blanks.
+const NOTE_BYTES: usize = 40;
 
 /// Ranges that are ours while this lives.
 #[derive(Debug, Default)]
@@ -62,10 +64,9 @@ impl Claim {
 
     /// Notes the process that has the ids.
     pub fn note(&self, pid: i32, ticks: u64) -> io::Result<()> {
-        self.0.iter().try_for_each(|file| {
-            file.set_len(0)?;
-            file.write_all_at(format!("{pid} {ticks}\n").as_bytes(), 0)
-        })
+        // As long as can be: over what stood there it leaves nothing of that.
+        let text = format!("{:<NOTE_BYTES$}\n", format!("{pid} {ticks}"));
+        self.0.iter().try_for_each(|file| file.write_all_at(text.as_bytes(), 0))
     }
 
     /// Makes this one as long-lived as both.

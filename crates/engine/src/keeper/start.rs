@@ -139,6 +139,14 @@ pub struct Prepared {
     pub mounts: Option<File>,
 }
 
+impl Prepared {
+    /// Notes which process has the host ids. It counts only if this keeper is killed; then the next one's lock is late at
+    /// worst.
+    pub fn note_ids(&self, pid: i32, ticks: u64) {
+        let _ = self.ids.note(pid, ticks);
+    }
+}
+
 /// The cgroup path of a container, below what the host gives us.
 pub fn cgroup_path(run: &std::path::Path, id: &corten_model::ContainerId) -> String {
     let parent = corten_sys::kernel_file::read(places::directory(run, id).join(PARENT)).unwrap_or_default();
@@ -421,8 +429,6 @@ pub fn start(
     }
     prepared.spare = spare.take();
     prepared.mounts = File::open(format!("/proc/{}/ns/mnt", started.pid)).ok();
-    // Counts only if this keeper is killed; then the next one's lock is late at worst.
-    let _ = prepared.ids.note(started.pid, started.start_time_ticks);
     if let Some(error) = left.into_inner().and_then(Result::err) {
         prepared.warnings.push(format!("its keeper stays in the caller's control group: {error}"));
     }
