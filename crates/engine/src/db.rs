@@ -273,7 +273,7 @@ mod tests {
             let insert =
                 "INSERT INTO events (time_ns, kind, action, object, attributes) VALUES (1, '', '', '', '')";
             database.write(|t| doing("insert", t.execute(insert, []))).unwrap();
-            checkpoint(dir.path()).unwrap();
+            checkpoint(dir.path(), u32::MAX).unwrap();
             database.write(|t| doing("insert", t.execute(insert, []))).unwrap();
             drop(database);
             let log = File::options().write(true).open(dir.path().join("corten.db-wal")).unwrap();

@@ -139,9 +139,16 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
+impl Engine {
+    /// Ends with the process: as by dropping it, but the database is the kernel's to close, which is quicker.
+    pub fn end_with_process(mut self) {
+        self.see_to_the_rest();
+        self.garbage = false;
+        std::mem::forget(self.database.take());
+    }
+
     /// A command that leaves a long log or garbage behind has it seen to, by a process that nobody waits for.
-    fn drop(&mut self) {
+    fn see_to_the_rest(&mut self) {
         let automatic = |engine: &Self| engine.config().is_ok_and(|config| config.gc.automatic);
         let garbage = self.garbage && automatic(self) && crate::gc::is_wanted(self).unwrap_or(false);
         // Who doesn't know where the configuration is, doesn't know whether it wants this.
@@ -151,6 +158,12 @@ impl Drop for Engine {
             let task = if garbage || due { Task::Collect } else { Task::Checkpoint };
             let _ = crate::janitor::spawn(task, &self.roots, &self.settings);
         }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.see_to_the_rest();
     }
 }
 

@@ -77,6 +77,7 @@ fn attached(request: CreateRequest, wish: Wish, keys: Vec<u8>, caller: &mut Call
             container::finish(&mut engine, &started.id, session)?;
             caller.timings.mark("finished");
             caller.timed(&mut engine);
+            engine.end_with_process();
             Ok(exit.code)
         }
         Left::Detached(signal) => Ok(Left::detached_code(signal)),
@@ -90,6 +91,7 @@ fn detached(request: CreateRequest, caller: &mut Caller) -> Result<u8> {
     let started = outcome?;
     caller.warn(&started.warnings)?;
     writeln!(caller.out, "{}", started.id)?;
+    engine.end_with_process();
     Ok(0)
 }
 
