@@ -4,7 +4,7 @@ use std::io::Read;
 
 use corten_model::image::{History, ImageConfig, ImageDefaults, RootFs};
 use corten_model::platform::Platform;
-use corten_storage::{Store, Unpacked, decompress};
+use corten_storage::{Store, Unpacked, decompress_within};
 
 use crate::{Error, Layer, Stored, Unpack, changes, manifest, remarks};
 
@@ -32,7 +32,7 @@ pub fn import(
     let mut defaults = ImageDefaults::default();
     // First, because a typing error should not cost the unpacking of gigabytes.
     changes::apply(&mut defaults, &options.changes)?;
-    let mut plain = decompress(tar).map_err(Error::Decompress)?;
+    let mut plain = decompress_within(tar, unpack.expansion()).map_err(Error::Decompress)?;
     let unpacked = unpack.unpack(&mut plain, None, None).map_err(Error::Unpack)?;
     let history = History {
         created: Some(options.created.clone()),

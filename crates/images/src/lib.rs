@@ -25,7 +25,7 @@ use std::io::Read;
 
 use corten_model::Digest;
 use corten_model::image::ImageConfig;
-use corten_storage::{Layers, Limits, Unpacked};
+use corten_storage::{Expansion, Layers, Limits, Unpacked};
 
 pub use changes::apply as apply_changes;
 pub use commit::{CommitOptions, Parent, commit};
@@ -83,6 +83,11 @@ pub trait Unpack {
         diff_id: Option<&Digest>,
         parent: Option<&Digest>,
     ) -> Result<Unpacked, UnpackError>;
+
+    /// How much may come out of compressed bytes.
+    fn expansion(&self) -> Expansion {
+        Expansion::default()
+    }
 }
 
 impl Unpack for Layers<'_> {

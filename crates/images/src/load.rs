@@ -22,7 +22,7 @@ use std::os::unix::fs::FileExt;
 
 use corten_model::platform::Platform;
 use corten_model::{Digest, Reference};
-use corten_storage::{Limits, Spool, Store, decompress, index, steps};
+use corten_storage::{Limits, Spool, Store, decompress_within, index, steps};
 
 use crate::document::parse;
 use crate::{Error, Stored, Unpack, manifest};
@@ -143,7 +143,7 @@ impl Loading<'_> {
 
     /// Takes a stream in, then what is left to do.
     fn stream(&mut self, reader: &mut dyn Read) -> Result<Loaded, Error> {
-        let mut plain = decompress(reader).map_err(Error::Decompress)?;
+        let mut plain = decompress_within(reader, self.unpack.expansion()).map_err(Error::Decompress)?;
         let (table, spool) = stream::take(self, &mut plain)?;
         drop(plain);
         steps::reached("load.spooled");
@@ -253,7 +253,7 @@ impl Loading<'_> {
         layer: &plan::Layer,
         parent: Option<&Digest>,
     ) -> Result<(), Error> {
-        let mut plain = decompress(reader).map_err(Error::Decompress)?;
+        let mut plain = decompress_within(reader, self.unpack.expansion()).map_err(Error::Decompress)?;
         let unpacked = self.unpack.unpack(&mut plain, Some(&layer.diff_id), parent);
         let unpacked = unpacked.map_err(|source| Error::Layer { layer: layer.diff_id.clone(), source })?;
         self.warnings.extend(crate::remarks(&unpacked));

@@ -17,7 +17,7 @@ use std::thread::Scope;
 
 use corten_model::Digest;
 use corten_model::platform::Platform;
-use corten_storage::{Store, decompress, steps};
+use corten_storage::{Store, decompress_within, steps};
 
 use crate::document::{Descriptor, parse};
 use crate::load::{Loaded, Target};
@@ -250,7 +250,8 @@ impl Pulling<'_> {
         layer: &Layer,
         parent: Option<&Digest>,
     ) -> Result<(), TransferError> {
-        let mut plain = decompress(flow.follow(self.around)).map_err(Error::Decompress)?;
+        let mut plain = decompress_within(flow.follow(self.around), self.unpack.expansion())
+            .map_err(Error::Decompress)?;
         let unpacked = self.unpack.unpack(&mut plain, Some(&layer.diff_id), parent);
         let unpacked = unpacked.map_err(|source| Error::Layer { layer: layer.diff_id.clone(), source })?;
         self.warnings.extend(remarks(&unpacked));

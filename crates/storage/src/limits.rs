@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decompress::WINDOW_BYTES_MAX;
+
 /// Bounds on a layer that is unpacked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -21,6 +23,27 @@ pub struct Limits {
     pub replaced: u64,
     /// Bytes of an extended attribute's name or value; the kernel takes 65,536.
     pub xattr_bytes: u64,
+    /// How it may be compressed.
+    pub expansion: Expansion,
+}
+
+/// Bounds on a compressed stream, of a layer or of an archive of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expansion {
+    /// Plain bytes for each compressed one. Zeros come to 1,030 for gzip, and to tens of thousands for the others; programs
+    /// and texts to ten.
+    pub ratio: u64,
+    /// Plain bytes up to which nobody asks for the ratio.
+    pub free_bytes: u64,
+    /// Plain bytes that a decoder may look back on, which is the memory that it takes: `zstd --long` and `xz -9` want
+    /// [`WINDOW_BYTES_MAX`](crate::WINDOW_BYTES_MAX).
+    pub window_bytes: u64,
+}
+
+impl Default for Expansion {
+    fn default() -> Self {
+        Self { ratio: 1000, free_bytes: 1 << 30, window_bytes: WINDOW_BYTES_MAX }
+    }
 }
 
 impl Default for Limits {
@@ -34,6 +57,7 @@ impl Default for Limits {
             pax_bytes: 1 << 20,
             replaced: 100_000,
             xattr_bytes: 64 << 10,
+            expansion: Expansion::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use corten_images::{LayerTars, Unpack, UnpackError};
 use corten_model::Digest;
-use corten_storage::{LayerTar, Limits, Store, Unpacked};
+use corten_storage::{Expansion, LayerTar, Limits, Store, Unpacked};
 
 use super::{ALL_CAME, Enter, Error, Job, Worker, run};
 use crate::keeper::protocol;
@@ -60,6 +60,10 @@ impl Unpack for Unpacker<'_> {
         let outcome = self.lease.hold(&refs).and_then(|()| run(self.rootless, job, tar));
         let unpacked = outcome.and_then(|o| o.unpacked.ok_or(Error::Silent.into()));
         unpacked.map_err(|error| unpack_error(&error))
+    }
+
+    fn expansion(&self) -> Expansion {
+        self.limits.expansion
     }
 }
 

@@ -74,6 +74,39 @@ fn skippable_frames_are_skipped() {
 }
 
 #[test]
+fn bombs_end_where_their_ratio_shows() {
+    let bounds = Expansion { ratio: 100, free_bytes: 8 << 20, ..Expansion::default() };
+    let read = |bytes: &[u8], bounds| {
+        let mut plain = Vec::new();
+        let read = decompress_within(bytes, bounds).unwrap().read_to_end(&mut plain);
+        (read.map_err(|e| (e.kind(), e.to_string())), plain.len())
+    };
+    for tool in TOOLS {
+        let packed = pack(tool, &vec![0; 64 << 20]);
+        let (error, plain) = read(&packed, bounds);
+        let (kind, why) = error.unwrap_err();
+        assert!(kind == io::ErrorKind::InvalidData && why.contains("like a bomb"), "{tool:?}: {why}");
+        // What a decoder reads ahead counts as gone in.
+        assert!(plain < 64 << 20, "{tool:?}: {plain} bytes");
+        assert_eq!(read(&packed, Expansion { ratio: 10_000_000, ..bounds }), (Ok(64 << 20), 64 << 20));
+        assert_eq!(read(&packed, Expansion::default()), (Ok(64 << 20), 64 << 20));
+    }
+    // Ordinary bytes, many more than are free.
+    let text: Vec<u8> = (0..6_000_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+    assert_eq!(read(&pack(TOOLS[0], &text), bounds), (Ok(text.len()), text.len()));
+}
+
+#[test]
+fn a_window_may_be_allowed() {
+    let packed = pack(&["xz", "-c", "--lzma2=dict=256MiB", "-M", "max"], b"x");
+    assert!(read(&packed).is_err());
+    let mut plain = Vec::new();
+    let bounds = Expansion { window_bytes: 512 << 20, ..Expansion::default() };
+    decompress_within(&packed[..], bounds).unwrap().read_to_end(&mut plain).unwrap();
+    assert_eq!(plain, b"x");
+}
+
+#[test]
 fn a_window_of_gigabytes_is_refused() {
     // Written by hand: a frame whose descriptor says that it wants a window of 2^(10 + exponent) bytes, and then one
     // empty raw block that is the last.
