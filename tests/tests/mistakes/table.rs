@@ -508,7 +508,7 @@ pub const MISTAKES: &[(&str, &[Mistake])] = &[
         ("update", 1, Missing("CONTAINER")),
         ("update nothing --memory 1g", 1, NoContainer("update container")),
         ("update web", 1, Text(
-            "error: conflicting options: no limit is given: there is nothing to change\n"
+            "error: conflicting options: no limit and no policy is given: there is nothing to change\n"
         )),
         ("update --memory lots web", 125, Text(
             "error: flag `--memory` of `corten update`\n\
