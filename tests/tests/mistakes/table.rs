@@ -5,6 +5,8 @@ use super::Says::{self, *};
 /// What is typed, the exit code, the answer.
 pub type Mistake = (&'static str, i32, Says);
 
+const NO_LIST: &str = "error: No such manifest: docker.io/library/x:latest\nhint: `corten manifest create x:latest` makes one\n";
+
 /// By verb, in the order of the alphabet.
 #[rustfmt::skip]
 pub const MISTAKES: &[(&str, &[Mistake])] = &[
@@ -320,6 +322,8 @@ pub const MISTAKES: &[(&str, &[Mistake])] = &[
              hint: for example `linux/amd64`\n"
         )),
     ]),
+    ("login", &[("login a b", 1, Extra("b")), ("login --frob a", 125, NoFlag("--frob")), ("login --password-stdin", 1, Text("error: Must provide --username with --password-stdin\n"))]),
+    ("logout", &[("logout a b", 1, Extra("b")), ("logout --frob a", 125, NoFlag("--frob")), ("logout r.example/team", 1, Text("error: invalid registry `r.example/team`: an address of a registry has no path\nhint: for example `r.example`\n"))]),
     ("logs", &[
         ("logs", 1, Missing("CONTAINER")),
         ("logs nothing", 1, NoContainer("read the log of container")),
@@ -343,6 +347,11 @@ pub const MISTAKES: &[(&str, &[Mistake])] = &[
              hint: see `corten man --help`\n"
         )),
     ]),
+    ("manifest annotate", &[("manifest annotate x y z", 1, Extra("z")), ("manifest annotate --frob x y", 125, NoFlag("--frob")), ("manifest annotate x y", 1, Text(NO_LIST))]),
+    ("manifest create", &[("manifest create x", 1, Missing("MANIFEST")), ("manifest create --frob x y", 125, NoFlag("--frob")), ("manifest create x UPPER", 1, Text("error: `corten manifest create`: invalid image reference `UPPER`: a repository's name is lowercase\nhint: see `corten manifest create --help`\n"))]),
+    ("manifest inspect", &[("manifest inspect", 1, Missing("MANIFEST")), ("manifest inspect --frob x", 125, NoFlag("--frob")), ("manifest inspect UPPER", 1, Text("error: `corten manifest inspect`: invalid image reference `UPPER`: a repository's name is lowercase\nhint: see `corten manifest inspect --help`\n"))]),
+    ("manifest push", &[("manifest push x y", 1, Extra("y")), ("manifest push --frob x", 125, NoFlag("--frob")), ("manifest push x", 1, Text(NO_LIST))]),
+    ("manifest rm", &[("manifest rm", 1, Missing("MANIFEST_LIST")), ("manifest rm --frob x", 125, NoFlag("--frob")), ("manifest rm x", 1, Text(NO_LIST))]),
     ("pause", &[
         ("pause", 1, Missing("CONTAINER")),
         ("pause nothing", 1, NoContainer("pause container")),
@@ -431,6 +440,7 @@ pub const MISTAKES: &[(&str, &[Mistake])] = &[
              caused by: No such file or directory (ENOENT)\n"
         )),
     ]),
+    ("search", &[("search", 1, Missing("TERM")), ("search a b", 1, Extra("b")), ("search --frob a", 125, NoFlag("--frob"))]),
     ("start", &[
         ("start", 125, Missing("CONTAINER")),
         ("start nothing", 125, NoContainer("start container")),
