@@ -60,7 +60,7 @@ fn the_id_is_written_to_a_file_that_was_not_there() {
         format!("container ID file found, make sure the other container isn't running or delete {path}");
     host.run(["create", "--cidfile", &path, BUSYBOX]).fails(125).stderr_has(&text);
     fs::remove_file(&path).unwrap();
-    host.run(["run", "--cidfile", &path, "no-such-image"]).fails(125);
+    host.run(["run", "--pull", "never", "--cidfile", &path, "no-such-image"]).fails(125);
     host.run(["run", "--cidfile", &path, "--sysctl", "x", BUSYBOX]).fails(125);
     assert!(!Path::new(&path).exists(), "no container, no file");
     // The container is there; only its program isn't.
