@@ -294,7 +294,9 @@ fn an_image_s_files() {
     host.run(["cp", "holds:/opt/tools/tool", "-"]).success();
     host.run(["rm", "holds"]).success();
     host.run(["rmi", "tools"]).success();
-    host.run(["run", "--rm", "--mount", mount, BUSYBOX, "true"]).fails(125).stderr_has("tools");
+    host.run(["run", "--rm", "--mount", mount, BUSYBOX, "true"])
+        .fails(125)
+        .stderr_has("no such image to mount: `tools`");
     host.run(["run", "--rm", "--mount", &format!("{mount},ro=false"), BUSYBOX, "true"]).fails(125);
 }
 

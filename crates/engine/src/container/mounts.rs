@@ -181,7 +181,12 @@ pub(super) fn wanted_images(engine: &mut Engine, config: &ContainerConfig) -> Re
     let mut wanted = Vec::new();
     for mount in &config.mounts {
         if let MountSource::Image { reference, .. } = &mount.source {
-            wanted.push((image::resolve(engine, reference)?.id, mount.target.clone()));
+            let found = image::resolve(engine, reference).map_err(|error| match error {
+                // Not the one that the container is made of: who hears that one is missing pulls that.
+                Error::NoSuch { what: "image", name } => Error::NoSuch { what: "image to mount", name },
+                other => other,
+            });
+            wanted.push((found?.id, mount.target.clone()));
         }
     }
     Ok(wanted)
