@@ -7,7 +7,7 @@ use corten_tests::{BUSYBOX, Host};
 #[test]
 fn an_unknown_image_is_named() {
     let host = Host::new();
-    host.run(["run", "--rm", "nothing-here", "true"])
+    host.run(["run", "--rm", "--pull=never", "nothing-here", "true"])
         .fails(125)
         .stderr_has("nothing-here")
         .stderr_has("hint: ");

@@ -341,10 +341,10 @@ mod tests {
 
     #[test]
     fn ids_are_the_first_that_are_nobodys() {
-        let others = [("etc/subuid", "a:100000:65536\nb:165536:65536\n"), ("etc/subgid", "c:300000:65536\n")];
+        let others = [("etc/subuid", "a:100000:65536\nb:165536:65536\n"), ("etc/subgid", "c:250000:65536\n")];
         let expected = [
-            "add the line `me:365536:65536` to /etc/subuid",
-            "add the line `me:365536:65536` to /etc/subgid",
+            "add the line `me:315536:65536` to /etc/subuid",
+            "add the line `me:315536:65536` to /etc/subgid",
         ];
         assert_eq!(remedies(&[&TOOLS[..], &others].concat(), 1000), expected);
         let full = [("etc/subuid", "a:100000:1879048192\n")];
