@@ -67,7 +67,11 @@ pub fn run(engine: &mut Engine, request: CreateRequest, attach: Option<AttachOpt
     let (container, image) = (draft.container, draft.image);
     let (auto_remove, name) = (container.config.auto_remove, container.name.clone());
     let launched = match early {
-        Some(Err(error)) => Err(error),
+        Some(Err(error)) => {
+            // The keeper, which waits for the plan, lets its lock go.
+            drop(line);
+            Err(error)
+        }
         Some(Ok(())) => {
             let request = Request::Go { name: name.clone() };
             launch(engine, &container, line, &request, attach, warnings)

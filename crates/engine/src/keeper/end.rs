@@ -184,9 +184,6 @@ impl Keeper {
         self.ended = Some(exit);
         self.report(self.main, exit);
         crate::steps::reached("keeper.reported");
-        if !self.auto_remove || self.stopping.restarting {
-            self.journal.end();
-        }
         self.tear_down();
         crate::steps::reached("keeper.torn-down");
         self.settle_by = Some(Instant::now() + SETTLE_TIMEOUT);
@@ -210,12 +207,15 @@ impl Keeper {
     /// The cgroup and the run directory go; from here on nobody finds this keeper any more.
     fn tear_down(&mut self) {
         self.processes.remove(self.main);
+        // What others look at goes first. A group that can't go now is found by `system check`.
+        unname(&self.prepared);
+        let _ = self.prepared.cgroup.remove();
+        // Both while the lock is ours: the next keeper mounts the same directories and writes the same journal.
         self.prepared.mounts = None;
+        self.journal.end();
         let request = &self.prepared.request;
         if self.auto_remove {
-            unname(&self.prepared);
             // Its directory is still to be removed: until then the lock says that somebody sees to it.
-            let _ = self.prepared.cgroup.remove();
             places::close(&request.run, &request.id);
         } else {
             abandon(&self.prepared);
