@@ -86,6 +86,7 @@ pub const VERBS: &[Verb] = &[
     verb!(Object EXIT_FAILED ["pause", "container pause"] pause),
     verb!(Object EXIT_FAILED ["port", "container port"] port),
     verb!(Object EXIT_FAILED ["pull", "image pull"] pull),
+    verb!(Object EXIT_FAILED ["push", "image push"] push),
     verb!(Object EXIT_FAILED ["rename", "container rename"] rename),
     verb!(Object EXIT_FAILED ["restart", "container restart"] restart),
     verb!(Object EXIT_FAILED ["rm", "container rm", "container remove"] rm),

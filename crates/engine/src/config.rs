@@ -53,8 +53,19 @@ pub struct Config {
     pub pull: PullDefaults,
     /// `registries.…`.
     pub registries: corten_images::registry::Settings,
+    /// `push.…`.
+    pub push: PushDefaults,
     /// `userns.range`: the host ids that containers of root get ranges of.
     pub userns_range: Range<u32>,
+}
+
+/// How images are pushed.
+#[derive(Debug, Clone)]
+pub struct PushDefaults {
+    /// `push.max_uploads`.
+    pub uploads: u32,
+    /// `push.compression`.
+    pub compression: corten_storage::Compression,
 }
 
 /// How images are pulled.
@@ -118,6 +129,7 @@ impl Default for Config {
             gc: Collection { automatic: true, every_days: 7, unnamed_days: 7 },
             events_max: 10_000,
             layers: corten_storage::Limits::default(),
+            push: PushDefaults { uploads: 5, compression: corten_storage::Compression::Gzip },
             pull: PullDefaults { downloads: 3, keep_blobs: false },
             registries: corten_images::registry::Settings::default(),
             userns_range: crate::db::sandboxes::POOL,

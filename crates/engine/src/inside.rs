@@ -21,7 +21,7 @@ use crate::keeper::protocol::{self, Failure};
 use crate::{Engine, Result, call, ids};
 
 pub(crate) use files::{Stopped, View, ViewMount, ViewSource, changes, commit, copy_in, copy_out, export};
-pub(crate) use layers::{Unpacker, unpack_error};
+pub(crate) use layers::{Tars, Unpacker, unpack_error};
 pub(crate) use namespaces::Enter;
 
 /// The name under which the binary is spawned for it.

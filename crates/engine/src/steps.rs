@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 static STOP_AT: OnceLock<String> = OnceLock::new();
 
 /// Every step's name, in the order of one `run`, then those of other commands. Those of the store are its own.
-pub const STEPS: [&str; 19] = [
+pub const STEPS: [&str; 20] = [
     "cli.planned",
     "cli.created",
     "keeper.prepared",
@@ -21,6 +21,7 @@ pub const STEPS: [&str; 19] = [
     "cli.removed",
     "commit.paused",
     "load.rows",
+    "push.rows",
     "lease.taken",
     "image.stored",
     "image.named",

@@ -16,6 +16,7 @@ mod load;
 mod manifest;
 pub mod manifest_list;
 mod pull;
+mod push;
 pub mod registry;
 mod save;
 mod transfer;
@@ -35,6 +36,7 @@ pub use hello::hello;
 pub use import::{ImportOptions, import};
 pub use load::{Input, LoadOptions, Loaded, StoredIndex, Target, load};
 pub use pull::{PullOptions, Pulled, present, pull};
+pub use push::{KnownBlob, PushOptions, PushedImage, SharedTars, push};
 pub use save::{
     ArchiveSink, DirectorySink, Format as SaveFormat, Image as SaveImage, Item as SaveItem, LayerTars,
     Node as SaveNode, Sink, save,

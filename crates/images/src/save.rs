@@ -64,6 +64,16 @@ pub enum Node {
     Image(Image),
 }
 
+impl Node {
+    /// The images below it, in order.
+    pub fn images(&self) -> Vec<&Image> {
+        match self {
+            Node::Image(image) => vec![image],
+            Node::Index { below, .. } => below.iter().flat_map(|(_, node)| node.images()).collect(),
+        }
+    }
+}
+
 /// An image that is saved.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -280,8 +290,7 @@ fn archived(items: &[Item], format: Format) -> Vec<u8> {
     let images: Vec<ArchivedImage> = items
         .iter()
         .filter_map(|item| {
-            let mut images = Vec::new();
-            images_of(&item.node, &mut images);
+            let images = item.node.images();
             let host = Platform::host();
             let image =
                 images.into_iter().min_by_key(|image| host.rank(&image.platform).unwrap_or(u32::MAX))?;
@@ -293,13 +302,6 @@ fn archived(items: &[Item], format: Format) -> Vec<u8> {
         })
         .collect();
     serde_json::to_vec(&images).expect("strings")
-}
-
-fn images_of<'n>(node: &'n Node, images: &mut Vec<&'n Image>) {
-    match node {
-        Node::Image(image) => images.push(image),
-        Node::Index { below, .. } => below.iter().for_each(|(_, node)| images_of(node, images)),
-    }
 }
 
 fn document_name(format: Format, digest: &Digest, kind: Kind) -> Option<String> {

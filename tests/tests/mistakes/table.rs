@@ -386,6 +386,11 @@ pub const MISTAKES: &[(&str, &[Mistake])] = &[
         ("pull --frob x", 125, NoFlag("--frob")),
         ("pull a b", 1, Extra("b")),
     ]),
+    ("push", &[
+        ("push", 1, Missing("NAME")),
+        ("push --frob x", 125, NoFlag("--frob")),
+        ("push a b", 1, Extra("b")),
+    ]),
     ("rename", &[
         ("rename web", 1, Missing("NEW_NAME")),
         ("rename nothing b", 1, NoContainer("rename container")),

@@ -11,6 +11,7 @@ use corten_model::idmap::DEFAULT_RANGE;
 use corten_model::ulimit::{UNLIMITED, Ulimit};
 
 use super::{Config, Shape, Value};
+use crate::image::push::compression;
 
 /// One key.
 #[derive(Clone, Copy)]
@@ -339,6 +340,25 @@ pub const KEYS: &[Key] = &[
         used_by: "whatever talks to registries; it goes before NO_PROXY",
         set: |config, value| config.registries.proxies.except = value.list(),
         get: |config| Value::List(config.registries.proxies.except.clone()),
+    },
+    Key {
+        name: "push.max_uploads",
+        shape: Shape::Number { min: 1, max: 32 },
+        about: "How many layers of an image are uploaded at the same time",
+        used_by: "push",
+        set: |config, value| config.push.uploads = value.number() as u32,
+        get: |config| Value::Number(config.push.uploads.into()),
+    },
+    Key {
+        name: "push.compression",
+        shape: Shape::Text { form: "gzip or zstd", check: |text| compression(text).map(drop) },
+        about: "What layers are compressed with that no registry has given or taken yet",
+        used_by: "push",
+        set: |config, value| config.push.compression = compression(&value.text()).unwrap_or_default(),
+        get: |config| {
+            let zstd = config.push.compression == corten_storage::Compression::Zstd;
+            Value::Text(if zstd { "zstd" } else { "gzip" }.into())
+        },
     },
     Key {
         name: "userns.range",

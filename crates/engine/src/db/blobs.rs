@@ -42,7 +42,6 @@ pub fn insert(connection: &Connection, blob: &LayerBlob, now_ns: i64) -> Result<
 }
 
 /// What is known of a layer, what was seen last first.
-#[cfg(test)]
 pub fn of_layer(connection: &Connection, diff_id: &Digest) -> Result<Vec<LayerBlob>> {
     let what = "look for a layer's blobs";
     let query = "SELECT digest, size_bytes, media_type, repository FROM layer_blobs WHERE diff_id = ?1

@@ -12,7 +12,7 @@ use super::{platform_of, resolve, resolve_present};
 use crate::db::images::{self, Image};
 use crate::db::tags::{self, Tag};
 use crate::error::Doing;
-use crate::lease::{self, Lease, Ref};
+use crate::lease::{self, Ref};
 use crate::{Engine, Error, Result, inside};
 
 pub use corten_images::SaveFormat;
@@ -42,16 +42,11 @@ pub fn save(engine: &mut Engine, request: &SaveRequest<'_>, output: Output<'_>) 
     lease::with(engine, "save", |engine, lease| {
         // Nothing of them may be removed meanwhile.
         lease.hold(&[Ref::Every])?;
-        save_held(engine, lease, request, output)
+        save_held(engine, request, output)
     })
 }
 
-fn save_held(
-    engine: &mut Engine,
-    lease: &Lease,
-    request: &SaveRequest<'_>,
-    output: Output<'_>,
-) -> Result<()> {
+fn save_held(engine: &mut Engine, request: &SaveRequest<'_>, output: Output<'_>) -> Result<()> {
     let mut items: Vec<(Digest, Item)> = Vec::new();
     for typed in &request.images {
         for (digest, names, node) in find(engine, typed, &request.platforms).doing("save image", typed)? {
@@ -67,7 +62,7 @@ fn save_held(
         item.names.dedup();
     }
     let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
-    let tars = inside::Unpacker::new(engine, lease)?;
+    let tars = inside::Tars::new(engine);
     let store = engine.store();
     match output {
         Output::Directory(path) => {
@@ -120,7 +115,7 @@ fn find(engine: &mut Engine, typed: &str, platforms: &[Platform]) -> Result<Vec<
 }
 
 /// What is below `target`, as far as it is wanted.
-fn chosen(connection: &Connection, target: &Digest, platforms: &[Platform]) -> Result<Node> {
+pub(super) fn chosen(connection: &Connection, target: &Digest, platforms: &[Platform]) -> Result<Node> {
     let mut images = Vec::new();
     let node = node(connection, target, platforms, &mut images)?;
     for wanted in platforms {

@@ -14,7 +14,7 @@ use crate::keeper::protocol;
 use crate::lease::{Lease, Ref};
 use crate::{Engine, Result};
 
-/// Unpacks layers, and gives their archives back.
+/// Unpacks layers.
 pub(crate) struct Unpacker<'l> {
     root: PathBuf,
     rootless: bool,
@@ -27,6 +27,20 @@ impl<'l> Unpacker<'l> {
     pub fn new(engine: &Engine, lease: &'l Lease) -> Result<Self> {
         let limits = engine.config()?.layers.clone();
         Ok(Self { root: engine.roots().data.clone(), rootless: engine.is_rootless(), limits, lease })
+    }
+}
+
+/// Gives the archives of layers back, to several threads at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Tars {
+    root: PathBuf,
+    rootless: bool,
+}
+
+impl Tars {
+    /// Of the engine's store.
+    pub fn new(engine: &Engine) -> Self {
+        Self { root: engine.roots().data.clone(), rootless: engine.is_rootless() }
     }
 
     fn tar(&self, chain: &Digest) -> Result<Box<dyn Read>> {
@@ -67,7 +81,7 @@ impl Unpack for Unpacker<'_> {
     }
 }
 
-impl LayerTars for Unpacker<'_> {
+impl LayerTars for Tars {
     fn open(&self, chain: &Digest) -> std::result::Result<Box<dyn Read + '_>, UnpackError> {
         self.tar(chain).map(|tar| tar as Box<dyn Read + '_>).map_err(|error| unpack_error(&error))
     }
