@@ -27,19 +27,20 @@ fn check(step: &str, flags: &[&str], command: &[&str], victim: Victim) {
     let what = format!("{step} {flags:?} {victim:?}");
     let pid = wait_stopped(&host, &what);
     host.note_containers();
-    let client = session.pid();
+    let mut killed = vec![pid];
     if victim == Victim::Everybody {
-        kill(client);
-        for (pid, what) in processes_of(host.path()) {
-            // Processes of the container itself live on: they aren't ours.
-            if what.contains("corten") {
-                kill(pid);
-            }
-        }
+        killed.push(session.pid());
+        // Processes of the container itself live on: they aren't ours.
+        let ours = processes_of(host.path()).into_iter().filter(|(_, what)| what.contains("corten"));
+        killed.extend(ours.map(|(pid, _)| pid));
     }
-    kill(pid);
+    for pid in &killed {
+        kill(*pid);
+    }
     // A killed process holds its locks until the kernel comes to end it.
-    wait_until("it is dead", || state_of(pid).is_none_or(|state| state == 'Z').then_some(()));
+    wait_until("they are dead", || {
+        killed.iter().all(|pid| state_of(*pid).is_none_or(|state| state == 'Z')).then_some(())
+    });
     let _ = session.finish();
     tells_the_truth(&host, &what);
     host.run(["system", "check", "--repair"]).success();

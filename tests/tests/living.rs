@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
-use corten_tests::{Account, BUSYBOX, Host, groups_of};
+use corten_tests::{Account, BUSYBOX, Host, groups_of, wait_until};
 
 /// A file of the container's groups.
 fn group_file(id: &str, names: &[&str]) -> String {
@@ -57,7 +57,9 @@ fn a_container_that_removes_itself_outlives_a_restart() {
     let id = host.start(["--rm", "--name", "one", BUSYBOX, "sh", "-c", "echo x >> /count; sleep 1000"]);
     host.run(["restart", "--time", "0", "one"]).success();
     assert_eq!(host.inspect("one")["Id"], id.as_str());
-    host.run(["exec", "one", "cat", "/count"]).success().stdout_is("x\nx");
+    wait_until("it has counted twice", || {
+        (host.run(["exec", "one", "cat", "/count"]).success().text() == "x\nx").then_some(())
+    });
     host.run(["stop", "--time", "0", "one"]).success();
     host.run(["inspect", "one"]).refuses();
 }
