@@ -95,11 +95,12 @@ impl Channel {
     /// Hears something; `None` is the other side's end.
     pub fn receive(&self) -> Result<Option<Message>, Failure> {
         let mut buffer = [0u8; MESSAGE_BYTES_MAX];
-        let (length, fds) = match fdpass::receive(self.socket.as_fd(), &mut buffer) {
-            // The other side ended with words of ours unread.
-            Err(Errno::CONNRESET) => return Ok(None),
-            other => other.map_err(at(Step::Talk, ""))?,
-        };
+        let mut heard = fdpass::receive(self.socket.as_fd(), &mut buffer);
+        // The other side ended with words of ours unread: that is told once, ahead of what it had said last.
+        if heard.as_ref().is_err_and(|errno| *errno == Errno::CONNRESET) {
+            heard = fdpass::receive(self.socket.as_fd(), &mut buffer);
+        }
+        let (length, fds) = heard.map_err(at(Step::Talk, ""))?;
         let Some((&number, bytes)) = buffer[..length].split_first() else { return Ok(None) };
         match WORDS.into_iter().find(|w| *w as u8 == number) {
             Some(word) => Ok(Some(Message { word, bytes: bytes.to_vec(), fds })),
@@ -173,5 +174,20 @@ mod tests {
         drop(a);
         assert!(b.receive_in_time().unwrap().is_none());
         assert_eq!(b.expect(Word::Go).unwrap_err().errno, Errno::PIPE);
+    }
+
+    #[test]
+    fn last_words_are_heard_of_one_who_left_words_unread() {
+        let (a, b) = Channel::pair().unwrap();
+        let failure = Failure::new(Step::Cwd, "/", Errno::NOENT);
+        a.send(Word::Run, &[], &[]).unwrap();
+        b.send(Word::Failed, &failure.encode(), &[]).unwrap();
+        drop(b);
+        assert_eq!(a.receive().unwrap().unwrap().word, Word::Failed);
+        assert!(a.receive().unwrap().is_none());
+        let (a, b) = Channel::pair().unwrap();
+        a.send(Word::Run, &[], &[]).unwrap();
+        drop(b);
+        assert!(a.receive().unwrap().is_none());
     }
 }
