@@ -6,6 +6,9 @@ use std::process::{Command, Stdio};
 
 use crate::failure::{Context, Failure, Outcome};
 
+/// How often the removal of a store is begun anew.
+const REMOVAL_TRIES_MAX: u32 = 1000;
+
 /// A store and who uses it.
 pub struct Store {
     binary: PathBuf,
@@ -82,7 +85,17 @@ impl Store {
         for image in images.lines() {
             self.run(&["rmi", "--force", image])?;
         }
-        std::fs::remove_dir_all(&self.dir).context("remove the store")
+        // A keeper that has told of the end may still be taking its container's bytes away.
+        let mut removed = std::fs::remove_dir_all(&self.dir);
+        for _ in 1..REMOVAL_TRIES_MAX {
+            match &removed {
+                Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
+                    removed = std::fs::remove_dir_all(&self.dir);
+                }
+                _ => break,
+            }
+        }
+        removed.context("remove the store")
     }
 }
 
