@@ -102,7 +102,7 @@ impl LogConfig {
                         "a log that drops lines is not built: it never waits but for the disk",
                     ));
                 }
-                "mode" => return Err(bad(key, "logger: logging mode not supported")),
+                "mode" => return Err(bad(key, "neither `blocking` nor `non-blocking`")),
                 "max-buffer-size" => {
                     return Err(bad(key, "it is only supported with `mode=non-blocking`"));
                 }
